@@ -1,0 +1,67 @@
+//! Appliances: start an agent in isolation, get bytes in and out, end it.
+//!
+//! They exec the agent (this same binary) and know nothing of its work.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub mod namespace;
+
+/// A path of the host that an appliance shares, at the same path inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Absolute path on the host; a file or a directory that exists.
+    pub path: PathBuf,
+    /// Where it appears inside, if elsewhere.
+    pub inside: Option<PathBuf>,
+    /// Hooks may write to it.
+    pub writable: bool,
+    /// Why it is shared, for the plan.
+    pub why: String,
+}
+
+/// What an appliance needs to know to start an agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApplianceSpec {
+    /// Host paths that hooks can see.
+    pub shares: Vec<Share>,
+    /// Directories that exist, empty and writable, inside only. Where one lies
+    /// in a share, the share's content is seen through it (overlay).
+    pub scratch: Vec<Scratch>,
+    /// Directories for the build: a tmpfs each, or bound from `on_disk`.
+    pub work_dirs: Vec<WorkDir>,
+    /// Network inside: outbound only, or none.
+    pub network: bool,
+    /// The agent may read the caller's terminal (a debug break was asked for).
+    pub interactive: bool,
+}
+
+/// A directory whose content is kept apart and can be collected by the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scratch {
+    /// Where hooks see it.
+    pub path: PathBuf,
+    /// Where only its own new content is seen.
+    pub collect_at: PathBuf,
+}
+
+/// A directory of the build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkDir {
+    /// Path inside.
+    pub path: PathBuf,
+    /// Directory of the host that backs it; `None` for tmpfs.
+    pub on_disk: Option<PathBuf>,
+}
+
+/// A started agent. Dropping it ends everything inside.
+pub trait Running {
+    /// The channel to the agent.
+    fn channel(&self) -> &UnixStream;
+
+    /// Ends the appliance and waits for it; describes how its agent ended if
+    /// that was not a normal exit.
+    fn end(self: Box<Self>) -> Option<String>;
+}

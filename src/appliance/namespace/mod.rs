@@ -1,0 +1,1 @@
+//! The namespace appliance: user, mount, pid, ipc, uts and net namespaces.

@@ -1,0 +1,52 @@
+//! Elements: finding them, resolving dependencies, collecting hooks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::plan::Phase;
+
+/// An element as found on `ELEMENTS_PATH`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Element {
+    /// Base name of the real path (upstream `_find_all_elements`).
+    pub name: String,
+    /// Absolute real path.
+    pub path: PathBuf,
+    /// Lines of `element-deps`.
+    pub depends: BTreeSet<String>,
+    /// Lines of `element-provides`.
+    pub provides: BTreeSet<String>,
+}
+
+/// Every element that can be found, by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Catalog {
+    /// The elements.
+    pub elements: BTreeMap<String, Element>,
+    /// `(used, hidden)` paths, where an earlier path's element hides a later one's.
+    pub overrides: Vec<(PathBuf, PathBuf)>,
+}
+
+/// The elements of one build, sorted by name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ElementSet {
+    /// The elements.
+    pub elements: Vec<Element>,
+    /// For each element who asked for it: element names, or `""` for the user.
+    pub requested_by: BTreeMap<String, Vec<String>>,
+}
+
+/// A hook script that will run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hook {
+    /// Phase.
+    pub phase: Phase,
+    /// File name.
+    pub name: String,
+    /// Element that it comes from.
+    pub element: String,
+    /// Absolute path in the element.
+    pub path: PathBuf,
+}

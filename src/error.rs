@@ -1,0 +1,69 @@
+//! What every error of the program can tell: a message, a hint, an exit code.
+//!
+//! Modules define their own `thiserror` enums; [`Explain`] is what the one
+//! place that prints errors needs to know about them.
+
+use std::fmt;
+
+/// An error that can be shown to a user.
+///
+/// `Display` gives one lowercase sentence without a full stop that names what
+/// failed, on which path or element, and why.
+pub trait Explain: std::error::Error + Send + Sync + 'static {
+    /// The exact thing to change, if it is known.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+
+    /// The exit status of the process; upstream's is 1 for all but failing hooks.
+    fn exit_code(&self) -> u8 {
+        1
+    }
+}
+
+/// Any error of the program, ready to be rendered once.
+#[derive(Debug)]
+pub struct Error(Box<dyn Explain>);
+
+impl Error {
+    /// The hint of the wrapped error.
+    pub fn hint(&self) -> Option<String> {
+        self.0.hint()
+    }
+
+    /// The exit status that the wrapped error asks for.
+    pub fn exit_code(&self) -> u8 {
+        self.0.exit_code()
+    }
+
+    /// Message, causes and hint as they go to the user, without a final newline.
+    pub fn render(&self) -> String {
+        let mut text = self.0.to_string();
+        let mut source = std::error::Error::source(&*self.0);
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            if !text.contains(&cause_text) {
+                text.push_str(": ");
+                text.push_str(&cause_text);
+            }
+            source = cause.source();
+        }
+        if let Some(hint) = self.hint() {
+            text.push_str("\nhint: ");
+            text.push_str(&hint);
+        }
+        text
+    }
+}
+
+impl<E: Explain> From<E> for Error {
+    fn from(error: E) -> Self {
+        Error(Box::new(error))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

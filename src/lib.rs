@@ -1,0 +1,33 @@
+//! safedib builds disk images from diskimage-builder elements without running
+//! any of them on the host.
+//!
+//! The modules, in the order in which a request passes through them (imports
+//! only ever point downwards; `tests/layering.rs` holds it):
+//!
+//! * [`applets`]: one file per command that a user types.
+//! * [`driver`]: a request becomes files; the one place where all parts meet.
+//! * [`appliance`]: starts an agent in isolation, and ends it.
+//! * [`agent`]: executes the steps of a plan inside an appliance.
+//! * [`output`]: archives, disk images, checksums, names of old images.
+//! * [`report`]: log lines as upstream prints them, and timings.
+//! * [`protocol`]: what driver and agent say to each other.
+//! * [`plan`]: the ordered steps that follow from a request.
+//! * [`request`]: what the user asked for, raw and resolved.
+//! * [`elements`]: finding elements, dependencies, hooks.
+//! * [`blockdev`]: block-device configuration and disk layout.
+//! * [`helpers`]: the scripts that elements expect to find, embedded.
+//! * [`error`]: how every error says what, why, and what to do.
+
+pub mod agent;
+pub mod applets;
+pub mod appliance;
+pub mod blockdev;
+pub mod driver;
+pub mod elements;
+pub mod error;
+pub mod helpers;
+pub mod output;
+pub mod plan;
+pub mod protocol;
+pub mod report;
+pub mod request;

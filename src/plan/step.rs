@@ -1,0 +1,191 @@
+//! The steps that an agent executes. They are data: serialisable, and without
+//! knowledge of command lines or of how the appliance was started.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::phase::Phase;
+use crate::blockdev::Layout;
+
+/// What a step needs of the appliance that runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApplianceKind {
+    /// User namespaces on the host's kernel: no block devices.
+    Namespace,
+    /// A virtual machine with a kernel of its own.
+    Microvm,
+}
+
+/// A step and the reason why it runs where it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// What is done.
+    pub step: Step,
+    /// The appliance that does it.
+    pub appliance: ApplianceKind,
+    /// Why that appliance.
+    pub why: String,
+}
+
+/// One copy into the merged hooks tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookCopy {
+    /// Element that it comes from.
+    pub element: String,
+    /// Absolute path of the file or directory in the element.
+    pub source: PathBuf,
+    /// Destination directory below the hooks tree: `""` for top-level files,
+    /// else the name of a first-level directory such as `install.d`.
+    pub directory: String,
+}
+
+/// How the size of the disk follows from the size of the tree
+/// (`lib/disk-image-create`, "Calculating image size").
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SizePolicy {
+    /// `DIB_IMAGE_SIZE` as KiB, when the user gave it.
+    pub requested_kib: Option<u64>,
+    /// `DIB_IMAGE_EXTRA_SIZE` as KiB, when the user gave it.
+    pub extra_kib: Option<u64>,
+    /// Journal size in MiB that is added for an ext4 root of unrequested size.
+    pub journal_mib: Option<u64>,
+    /// Padding in KiB for an EFI system partition.
+    pub efi_padding_kib: u64,
+    /// Print the usage report (`DIB_SHOW_IMAGE_USAGE`): `Some(true)` in full.
+    pub usage_report: Option<bool>,
+}
+
+/// The archive formats that are packed from the mounted target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Archive {
+    /// `NAME.tar`, or a private tar that a later step compresses or imports.
+    Tar,
+    /// `NAME.aci`: tar below `rootfs/`, with the manifest file appended.
+    Aci {
+        /// `ACI_MANIFEST`, a path inside the appliance.
+        manifest: Option<PathBuf>,
+    },
+    /// `NAME.squash`.
+    Squashfs,
+}
+
+/// One step of a build. Paths of outputs are file names in the session's
+/// output directory; every other path is absolute inside the appliance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "op")]
+pub enum Step {
+    /// Print a line to the log.
+    Say {
+        /// The text, without newline.
+        text: String,
+    },
+    /// Change what all later hooks have in their environment.
+    SetVariables {
+        /// Variables to export; exported functions are `BASH_FUNC_name%%`.
+        set: BTreeMap<String, String>,
+        /// Variables to remove.
+        unset: Vec<String>,
+    },
+    /// Create `$TMP_BUILD_DIR/mnt`, owned by root, mode 0755.
+    CreateTarget,
+    /// Fill the hooks tree, in this order (`generate_hooks`).
+    MergeHooks {
+        /// All copies.
+        copies: Vec<HookCopy>,
+    },
+    /// Write a file into the hooks tree.
+    WriteHookFile {
+        /// Path below the hooks tree.
+        path: PathBuf,
+        /// Its content.
+        contents: String,
+    },
+    /// Run the hooks of a phase, breaks included.
+    RunHooks {
+        /// Which phase.
+        phase: Phase,
+    },
+    /// Fail with `Failed to deploy the root element.` if root.d left nothing.
+    CheckRootDeployed,
+    /// Save resolv.conf as `.ORIG` and put the appliance's own in its place.
+    InstallResolvConf,
+    /// Mount proc, dev, devpts and read-only sysfs below the target.
+    MountKernelFilesystems,
+    /// Run `install-packages` in the target.
+    InstallPackages {
+        /// Package names, passed through the target's shell as upstream does.
+        packages: Vec<String>,
+    },
+    /// Unmount everything below the target that the layout does not own.
+    UnmountTarget,
+    /// Remove `lost+found` from the tree, move `mnt` to `built`.
+    MoveTargetToBuilt,
+    /// Measure the tree, decide the disk's size, export `DIB_IMAGE_SIZE` in KiB.
+    MeasureTree {
+        /// The formula's inputs.
+        policy: SizePolicy,
+    },
+    /// Give each filesystem of the layout a tree of its own at its mount point
+    /// below `mnt`, and write `etc/fstab`.
+    SplitFilesystems {
+        /// The disk layout.
+        layout: Layout,
+    },
+    /// Restore resolv.conf, empty /tmp and the logs (`finalise_base`).
+    FinaliseTarget,
+    /// End every process that hooks left behind in the appliance.
+    EndStrayProcesses,
+    /// Pack the target into an archive.
+    PackArchive {
+        /// Format.
+        archive: Archive,
+        /// File name in the output directory.
+        output: String,
+    },
+    /// Compress a file of the output directory with `$DIB_GZIP_BIN -9`.
+    Gzip {
+        /// The program.
+        program: String,
+        /// Input in the output directory.
+        input: String,
+        /// Result in the output directory.
+        output: String,
+        /// Remove the input afterwards.
+        remove_input: bool,
+    },
+    /// Make the raw disk from the filesystem trees, without a kernel's help.
+    AssembleDisk {
+        /// The disk layout.
+        layout: Layout,
+    },
+    /// Convert the raw disk with `qemu-img convert`.
+    ConvertDisk {
+        /// qemu-img's name of the format.
+        format: String,
+        /// `-c`.
+        compress: bool,
+        /// Value of `-o`, if any.
+        options: Option<String>,
+        /// File name in the output directory.
+        output: String,
+    },
+    /// Move the raw disk to the output directory; the last use of it.
+    TakeRawDisk {
+        /// File name in the output directory.
+        output: String,
+    },
+    /// Bring the files that hooks wrote beside the image, and that belong to
+    /// its name, to `side/` in the output directory.
+    CollectSideFiles {
+        /// Directory of the image as hooks see it.
+        directory: PathBuf,
+        /// Base name of the image.
+        name: String,
+        /// Names that are outputs of the build itself and stay out.
+        except: Vec<String>,
+    },
+}

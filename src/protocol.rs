@@ -1,0 +1,262 @@
+//! What driver and agent say to each other: one byte stream in each direction,
+//! cut into frames.
+//!
+//! A frame is a little-endian `u32` length of the body, one byte of kind, and
+//! the body: JSON for messages, raw bytes for log text (hooks print what they
+//! like). The first message in both directions carries [`VERSION`]. End of file
+//! without [`FromAgent::Finished`] or [`FromAgent::Failed`] means that the
+//! appliance died, which is a different error from a hook that failed.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Phase, Step};
+
+/// Version of the protocol; both sides must have the same.
+pub const VERSION: u32 = 1;
+
+/// Largest body that is accepted, in bytes: far above any plan, far below memory.
+pub const MAX_FRAME: u32 = 64 << 20;
+
+const KIND_MESSAGE: u8 = 0;
+const KIND_LOG: u8 = 1;
+
+/// Everything that an agent must know beside the steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// The caller's exported environment, as bytes.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Working directory of hooks that run outside the target.
+    pub cwd: PathBuf,
+    /// `TMP_BUILD_DIR`.
+    pub build_dir: PathBuf,
+    /// `TMP_IMAGE_DIR`.
+    pub image_dir: PathBuf,
+    /// Directory that receives outputs; shared with the driver.
+    pub output_dir: PathBuf,
+    /// `_LIB` inside the appliance.
+    pub lib_dir: PathBuf,
+    /// The user's `break=` settings.
+    pub breaks: Breaks,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// The debug breaks of a build (`break`, `break_cmd`, `break_outside_target`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breaks {
+    /// Value of `break`: a comma list matched as upstream does.
+    pub names: String,
+    /// `break_cmd`, when set and not empty.
+    pub command: Option<String>,
+    /// `break_outside_target` is set and not empty.
+    pub outside_target: bool,
+}
+
+/// Messages to an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type")]
+pub enum ToAgent {
+    /// Always first.
+    Hello {
+        /// [`VERSION`] of the driver.
+        version: u32,
+    },
+    /// Execute a session; sent once.
+    Run {
+        /// The session.
+        session: Box<Session>,
+    },
+}
+
+/// Messages from an agent. Log text travels beside them, in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type")]
+pub enum FromAgent {
+    /// Always first.
+    Hello {
+        /// [`VERSION`] of the agent.
+        version: u32,
+    },
+    /// A step began.
+    StepStarted {
+        /// Its index in the session.
+        index: usize,
+    },
+    /// A hook began.
+    HookStarted {
+        /// Phase of the hook.
+        phase: Phase,
+        /// File name of the hook.
+        hook: String,
+    },
+    /// A hook ended.
+    HookFinished {
+        /// Phase of the hook.
+        phase: Phase,
+        /// File name of the hook.
+        hook: String,
+        /// Wall time.
+        seconds: f64,
+    },
+    /// A step ended well.
+    StepFinished {
+        /// Its index in the session.
+        index: usize,
+        /// Wall time.
+        seconds: f64,
+    },
+    /// The session ended with an error; nothing follows.
+    Failed {
+        /// What happened.
+        failure: Failure,
+    },
+    /// All steps are done; nothing follows.
+    Finished,
+}
+
+/// Why a session failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "what")]
+pub enum Failure {
+    /// A hook, an environment.d file or a command in the target failed.
+    Hook {
+        /// Phase that ran.
+        phase: Phase,
+        /// File name of the hook; `None` if environment.d failed.
+        hook: Option<String>,
+        /// Its exit status, 128+N for signal N: the exit status of the build.
+        status: i32,
+        /// Last lines of its output.
+        tail: Vec<String>,
+    },
+    /// A step of ours failed.
+    Step {
+        /// Index of the step in the session.
+        index: usize,
+        /// One lowercase sentence: what failed, on what, why.
+        message: String,
+        /// What to change, if it is known.
+        hint: Option<String>,
+        /// Exit status of the build.
+        status: i32,
+    },
+}
+
+/// A received frame.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Frame<M> {
+    /// A message.
+    Message(M),
+    /// Bytes for the log; lines may be cut anywhere.
+    Log(Vec<u8>),
+}
+
+/// Writes a message as one frame.
+///
+/// # Errors
+/// Whatever the stream gives.
+pub fn send<M: Serialize>(stream: &mut impl Write, message: &M) -> io::Result<()> {
+    write_frame(stream, KIND_MESSAGE, &serde_json::to_vec(message)?)
+}
+
+/// Writes log bytes as one frame.
+///
+/// # Errors
+/// Whatever the stream gives.
+pub fn send_log(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    write_frame(stream, KIND_LOG, bytes)
+}
+
+fn write_frame(stream: &mut impl Write, kind: u8, body: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(body.len())
+        .ok()
+        .filter(|length| *length <= MAX_FRAME)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "frame too large"))?;
+    let mut frame = Vec::with_capacity(body.len() + 5);
+    frame.extend_from_slice(&length.to_le_bytes());
+    frame.push(kind);
+    frame.extend_from_slice(body);
+    stream.write_all(&frame)?;
+    stream.flush()
+}
+
+/// Reads one frame; `None` at a clean end of file.
+///
+/// # Errors
+/// `InvalidData` for what no agent or driver of this version would send,
+/// `UnexpectedEof` for a cut frame, else whatever the stream gives.
+pub fn receive<M: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option<Frame<M>>> {
+    let mut head = [0u8; 5];
+    if !read_head(stream, &mut head)? {
+        return Ok(None);
+    }
+    let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
+    if length > MAX_FRAME {
+        return Err(invalid(format!("frame of {length} bytes")));
+    }
+    let mut body = vec![0u8; length as usize];
+    stream.read_exact(&mut body)?;
+    match head[4] {
+        KIND_MESSAGE => serde_json::from_slice(&body)
+            .map(|message| Some(Frame::Message(message)))
+            .map_err(|error| invalid(error.to_string())),
+        KIND_LOG => Ok(Some(Frame::Log(body))),
+        kind => Err(invalid(format!("frame of unknown kind {kind}"))),
+    }
+}
+
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+fn read_head(stream: &mut impl Read, head: &mut [u8; 5]) -> io::Result<bool> {
+    let mut filled = 0;
+    while filled < head.len() {
+        match stream.read(&mut head[filled..]) {
+            Ok(0) if filled == 0 => return Ok(false),
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_survive_the_stream() {
+        let mut stream = Vec::new();
+        send(&mut stream, &FromAgent::StepStarted { index: 3 }).unwrap();
+        send_log(&mut stream, b"\xff\x00line\n").unwrap();
+        let mut reader = stream.as_slice();
+        let first: Option<Frame<FromAgent>> = receive(&mut reader).unwrap();
+        assert_eq!(
+            first,
+            Some(Frame::Message(FromAgent::StepStarted { index: 3 }))
+        );
+        let second: Option<Frame<FromAgent>> = receive(&mut reader).unwrap();
+        assert_eq!(second, Some(Frame::Log(b"\xff\x00line\n".to_vec())));
+        assert_eq!(receive::<FromAgent>(&mut reader).unwrap(), None);
+    }
+
+    #[test]
+    fn garbage_and_cut_frames_are_errors() {
+        for bytes in [
+            &b"\xff\xff\xff\xff\x00"[..],
+            &b"\x01\x00\x00\x00\x07x"[..],
+            &b"\x02\x00\x00\x00\x00{"[..],
+            &b"\x01\x00"[..],
+        ] {
+            assert!(receive::<FromAgent>(&mut &*bytes).is_err());
+        }
+    }
+}

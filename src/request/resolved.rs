@@ -1,0 +1,180 @@
+//! The frozen request: every look-up done, nothing left to guess.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::protocol::Breaks;
+
+/// A request to build images, from any command's syntax.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildRequest {
+    /// Name of the command as upstream's messages show it, `disk-image-create`.
+    pub program: String,
+    /// `ramdisk-image-create` semantics.
+    pub ramdisk: bool,
+    /// `ARCH`, in Debian's spelling by default.
+    pub arch: String,
+    /// `IMAGE_NAME` as hooks see it: may be relative, extension already stripped.
+    pub image_name: String,
+    /// Output formats in the order in which they were given, duplicates dropped.
+    pub formats: Vec<OutputFormat>,
+    /// `-u` absent: compress qcow2.
+    pub compress: bool,
+    /// `DIB_DEBUG_TRACE`.
+    pub trace: u32,
+    /// Requested elements in order, the default ones included
+    /// (the "Building elements:" line).
+    pub elements: Vec<String>,
+    /// `ELEMENTS_PATH`, absolute, upstream's own directory last.
+    pub elements_path: Vec<PathBuf>,
+    /// `--lib DIR`: a directory to use as `_LIB` in place of our helpers.
+    pub lib: Option<PathBuf>,
+    /// `-p` packages.
+    pub packages: Vec<String>,
+    /// `DIB_DEFAULT_INSTALLTYPE`.
+    pub install_type: String,
+    /// Which checksums to write.
+    pub checksums: Checksums,
+    /// Size of the disk.
+    pub size: SizeOptions,
+    /// `FS_TYPE`.
+    pub fs_type: String,
+    /// `ROOT_LABEL`; empty means the layout's default.
+    pub root_label: String,
+    /// `--mkfs-options`.
+    pub mkfs_options: String,
+    /// `MAX_ONLINE_RESIZE`.
+    pub max_online_resize: Option<String>,
+    /// `DIB_BLOCK_DEVICE_CONFIG`, verbatim.
+    pub block_device_config: Option<String>,
+    /// `QEMU_IMG_OPTIONS`.
+    pub qemu_img_options: Option<String>,
+    /// `--docker-target`.
+    pub docker_target: Option<String>,
+    /// `ACI_MANIFEST`, absolute.
+    pub aci_manifest: Option<PathBuf>,
+    /// `DIB_GZIP_BIN`.
+    pub gzip: String,
+    /// `OVERWRITE_OLD_IMAGE` is set and not 0.
+    pub overwrite_old_image: bool,
+    /// Where the build tree lives.
+    pub tmpfs: TmpfsPolicy,
+    /// Directory for temporary trees, `TMP_DIR` or `/tmp`.
+    pub tmp_dir: PathBuf,
+    /// `DIB_IMAGE_CACHE`, absolute.
+    pub image_cache: PathBuf,
+    /// `DIB_LOCKFILES`, absolute.
+    pub lockfiles: PathBuf,
+    /// `DIB_OFFLINE` is set and not empty.
+    pub offline: bool,
+    /// `--no-network`: no network in the appliance at all.
+    pub no_network: bool,
+    /// Debug breaks.
+    pub breaks: Breaks,
+    /// Log output.
+    pub log: LogOptions,
+    /// `--appliance` or `DIB_APPLIANCE`.
+    pub appliance: ApplianceChoice,
+    /// `--share` paths.
+    pub shares: Vec<SharePath>,
+    /// The caller's working directory.
+    pub cwd: PathBuf,
+    /// The caller's home directory.
+    pub home: PathBuf,
+    /// The caller's exported environment as hooks outside the target see it,
+    /// what options exported included; engine variables come from the plan.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// `DIB_ARGS`: the words of the command line, joined by blanks.
+    pub dib_args: String,
+}
+
+/// One output format of `-t`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputFormat {
+    /// `NAME.tar`
+    Tar,
+    /// `NAME.tgz`
+    Tgz,
+    /// `NAME.squash`
+    Squashfs,
+    /// `NAME.aci`
+    Aci,
+    /// No file: imported into a container engine.
+    Docker,
+    /// `NAME.raw`
+    Raw,
+    /// `NAME.qcow2`
+    Qcow2,
+    /// `NAME.vhd`
+    Vhd,
+    /// Any other format that qemu-img can write (`vmdk`, `vdi`, `vpc`, ...).
+    QemuImg(String),
+}
+
+/// Which checksum files to write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Checksums {
+    /// `NAME.TYPE.md5`
+    pub md5: bool,
+    /// `NAME.TYPE.sha256`
+    pub sha256: bool,
+}
+
+/// What the user said about the disk's size.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct SizeOptions {
+    /// `DIB_IMAGE_SIZE` (GiB, fractions allowed), as KiB.
+    pub image_kib: Option<u64>,
+    /// `DIB_IMAGE_EXTRA_SIZE` (MiB), as KiB.
+    pub extra_kib: Option<u64>,
+    /// `DIB_JOURNAL_SIZE`, MiB.
+    pub journal_mib: u64,
+    /// `DIB_SHOW_IMAGE_USAGE`: `Some(true)` with `DIB_SHOW_IMAGE_USAGE_FULL`.
+    pub usage_report: Option<bool>,
+}
+
+/// `DIB_NO_TMPFS` and `DIB_MIN_TMPFS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct TmpfsPolicy {
+    /// tmpfs is wanted if memory allows.
+    pub wanted: bool,
+    /// GiB of tmpfs that a build needs; memory must be twice that.
+    pub min_gib: u64,
+}
+
+/// How log output is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LogOptions {
+    /// `DIB_NO_TIMESTAMP=1`
+    pub no_timestamp: bool,
+    /// Nothing on stdout: `DIB_QUIET`, or `--logfile` without it.
+    pub quiet: bool,
+    /// `--logfile`, absolute.
+    pub file: Option<PathBuf>,
+}
+
+/// `--appliance` / `DIB_APPLIANCE`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApplianceChoice {
+    /// Let the plan choose.
+    #[default]
+    Auto,
+    /// User namespaces only.
+    Namespace,
+    /// Virtual machine only.
+    Microvm,
+}
+
+/// A `--share PATH[:rw]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SharePath {
+    /// Absolute path, the same in the appliance.
+    pub path: PathBuf,
+    /// Hooks may write.
+    pub writable: bool,
+}
