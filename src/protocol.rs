@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Phase, Step};
+pub use crate::request::Breaks;
 
 /// Version of the protocol; both sides must have the same.
 pub const VERSION: u32 = 1;
@@ -44,17 +45,6 @@ pub struct Session {
     pub breaks: Breaks,
     /// What is done, in order.
     pub steps: Vec<Step>,
-}
-
-/// The debug breaks of a build (`break`, `break_cmd`, `break_outside_target`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Breaks {
-    /// Value of `break`: a comma list matched as upstream does.
-    pub names: String,
-    /// `break_cmd`, when set and not empty.
-    pub command: Option<String>,
-    /// `break_outside_target` is set and not empty.
-    pub outside_target: bool,
 }
 
 /// Messages to an agent.

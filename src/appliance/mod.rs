@@ -5,22 +5,9 @@
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+pub use crate::plan::Share;
 
 pub mod namespace;
-
-/// A path of the host that an appliance shares, at the same path inside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Share {
-    /// Absolute path on the host; a file or a directory that exists.
-    pub path: PathBuf,
-    /// Where it appears inside, if elsewhere.
-    pub inside: Option<PathBuf>,
-    /// Hooks may write to it.
-    pub writable: bool,
-    /// Why it is shared, for the plan.
-    pub why: String,
-}
 
 /// What an appliance needs to know to start an agent.
 #[derive(Debug, Clone, PartialEq)]

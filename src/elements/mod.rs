@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::plan::Phase;
+mod phase;
+
+pub use phase::{Location, Phase};
 
 /// An element as found on `ELEMENTS_PATH`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,4 +51,16 @@ pub struct Hook {
     pub element: String,
     /// Absolute path in the element.
     pub path: PathBuf,
+}
+
+/// One copy into the merged hooks tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookCopy {
+    /// Element that it comes from.
+    pub element: String,
+    /// Absolute path of the file or directory in the element.
+    pub source: PathBuf,
+    /// Destination directory below the hooks tree: `""` for top-level files,
+    /// else the name of a first-level directory such as `install.d`.
+    pub directory: String,
 }

@@ -3,8 +3,9 @@
 //! A plan is data. It prints as a table and as JSON, needs no privilege, and
 //! is what the driver hands to an agent.
 
-mod phase;
+mod shares;
 mod step;
 
-pub use phase::{Location, Phase};
-pub use step::{ApplianceKind, Archive, HookCopy, PlannedStep, SizePolicy, Step};
+pub use crate::elements::{HookCopy, Location, Phase};
+pub use shares::Share;
+pub use step::{ApplianceKind, Archive, PlannedStep, SizePolicy, Step};

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::phase::Phase;
 use crate::blockdev::Layout;
+use crate::elements::{HookCopy, Phase};
 
 /// What a step needs of the appliance that runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,18 +28,6 @@ pub struct PlannedStep {
     pub appliance: ApplianceKind,
     /// Why that appliance.
     pub why: String,
-}
-
-/// One copy into the merged hooks tree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HookCopy {
-    /// Element that it comes from.
-    pub element: String,
-    /// Absolute path of the file or directory in the element.
-    pub source: PathBuf,
-    /// Destination directory below the hooks tree: `""` for top-level files,
-    /// else the name of a first-level directory such as `install.d`.
-    pub directory: String,
 }
 
 /// How the size of the disk follows from the size of the tree

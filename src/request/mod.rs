@@ -4,6 +4,6 @@
 mod resolved;
 
 pub use resolved::{
-    ApplianceChoice, BuildRequest, Checksums, LogOptions, OutputFormat, SharePath, SizeOptions,
-    TmpfsPolicy,
+    ApplianceChoice, Breaks, BuildRequest, Checksums, LogOptions, OutputFormat, SharePath,
+    SizeOptions, TmpfsPolicy,
 };

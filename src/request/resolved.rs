@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use serde::Serialize;
-
-use crate::protocol::Breaks;
+use serde::{Deserialize, Serialize};
 
 /// A request to build images, from any command's syntax.
 #[derive(Debug, Clone, PartialEq)]
@@ -177,4 +175,15 @@ pub struct SharePath {
     pub path: PathBuf,
     /// Hooks may write.
     pub writable: bool,
+}
+
+/// The debug breaks of a build (`break`, `break_cmd`, `break_outside_target`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breaks {
+    /// Value of `break`: a comma list matched as upstream does.
+    pub names: String,
+    /// `break_cmd`, when set and not empty.
+    pub command: Option<String>,
+    /// `break_outside_target` is set and not empty.
+    pub outside_target: bool,
 }
