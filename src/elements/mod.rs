@@ -1,5 +1,20 @@
 //! Elements: finding them, resolving dependencies, collecting hooks.
 
+mod catalog;
+mod devices;
+mod error;
+mod hooks;
+mod order;
+mod resolver;
+mod tools;
+
+pub use devices::{reads_block_device, BlockDeviceUse};
+pub use error::Error;
+pub use hooks::{merge, EnvironmentFile, HookNotice, MergedHooks, NoticeReason};
+pub use order::{compare_environment_files, compare_hooks, is_environment_name, is_hook_name};
+pub use resolver::resolve;
+pub use tools::{host_tools, Need, ToolNeed};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 

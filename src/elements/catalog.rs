@@ -1,0 +1,209 @@
+//! Finding elements on the elements path (upstream `_find_all_elements`).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Catalog, Element, Error};
+
+impl Catalog {
+    /// Finds every element below the entries of `paths`, which are in the
+    /// order of `ELEMENTS_PATH`: an earlier entry's element hides a later one's.
+    ///
+    /// As upstream: every directory directly below an entry is an element
+    /// (hidden ones and `__pycache__` too), links are followed, and the name is
+    /// the base name of the *real* path. Where two directories of one entry
+    /// have the same real base name, upstream takes whichever the file system
+    /// lists last; here a real directory wins over a link, and of two links the
+    /// last by name.
+    ///
+    /// # Errors
+    /// [`Error::NotADirectory`] for an entry that is none (the empty one too),
+    /// [`Error::Unreadable`], and [`Error::NotText`].
+    pub fn find(paths: &[PathBuf]) -> Result<Catalog, Error> {
+        let mut catalog = Catalog::default();
+        for entry in paths.iter().rev() {
+            for path in directories_below(entry)? {
+                catalog.add(Element::read(path)?);
+            }
+        }
+        Ok(catalog)
+    }
+
+    fn add(&mut self, element: Element) {
+        let used = element.path.clone();
+        if let Some(hidden) = self.elements.insert(element.name.clone(), element) {
+            self.overrides.push((used, hidden.path));
+        }
+    }
+}
+
+impl Element {
+    /// Reads the element in the directory `path`, which must be a real path.
+    fn read(path: PathBuf) -> Result<Element, Error> {
+        Ok(Element {
+            name: path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            depends: read_names(&path.join("element-deps"))?,
+            provides: read_names(&path.join("element-provides"))?,
+            path,
+        })
+    }
+}
+
+/// Real paths of the directories in `entry`, those behind links first.
+fn directories_below(entry: &Path) -> Result<Vec<PathBuf>, Error> {
+    if !entry.is_dir() {
+        return Err(Error::NotADirectory {
+            entry: entry.to_path_buf(),
+        });
+    }
+    let real = fs::canonicalize(entry).map_err(|source| unreadable(entry, source))?;
+    let mut found = Vec::new();
+    for item in fs::read_dir(&real).map_err(|source| unreadable(entry, source))? {
+        let item = item.map_err(|source| unreadable(entry, source))?;
+        let kind = item
+            .file_type()
+            .map_err(|source| unreadable(&item.path(), source))?;
+        if kind.is_dir() {
+            found.push((true, item.path()));
+        } else if kind.is_symlink() && item.path().is_dir() {
+            found.push((false, item.path()));
+        }
+    }
+    found.sort();
+    found
+        .into_iter()
+        .map(|(real, path)| {
+            if real {
+                Ok(path)
+            } else {
+                fs::canonicalize(&path).map_err(|source| unreadable(&path, source))
+            }
+        })
+        .collect()
+}
+
+/// Lines of a file without surrounding blanks, empty ones dropped; none if it
+/// does not exist.
+fn read_names(path: &Path) -> Result<BTreeSet<String>, Error> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(source) => return Err(unreadable(path, source)),
+    };
+    let text = String::from_utf8(bytes).map_err(|_| Error::NotText {
+        path: path.to_path_buf(),
+    })?;
+    Ok(parse_names(&text))
+}
+
+/// Python's universal newlines and `str.strip`: both know control characters
+/// that Rust's `lines` and `trim` do not.
+fn parse_names(text: &str) -> BTreeSet<String> {
+    let blank = |c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c);
+    text.split(['\n', '\r'])
+        .map(|line| line.trim_matches(blank))
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn unreadable(path: &Path, source: io::Error) -> Error {
+    Error::Unreadable {
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn names(catalog: &Catalog) -> Vec<&str> {
+        catalog.elements.keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn every_directory_is_an_element_under_its_real_name() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().canonicalize().unwrap();
+        for name in ["foo", ".hidden", "__pycache__", "z"] {
+            fs::create_dir(path.join(name)).unwrap();
+        }
+        fs::write(path.join("file"), "").unwrap();
+        symlink("foo", path.join("alias")).unwrap();
+        symlink("nowhere", path.join("dangling")).unwrap();
+        let catalog = Catalog::find(&[path.clone()]).unwrap();
+        assert_eq!(names(&catalog), [".hidden", "__pycache__", "foo", "z"]);
+        assert_eq!(
+            catalog.overrides,
+            [(path.join("foo"), path.join("foo"))],
+            "the link registers its target a second time"
+        );
+    }
+
+    #[test]
+    fn earlier_entries_hide_later_ones() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().canonicalize().unwrap();
+        let entries: Vec<PathBuf> = ["1", "2", "3"].iter().map(|n| path.join(n)).collect();
+        for entry in &entries {
+            fs::create_dir_all(entry.join("e")).unwrap();
+            fs::write(entry.join("e/element-deps"), entry.to_str().unwrap()).unwrap();
+        }
+        let catalog = Catalog::find(&entries).unwrap();
+        assert_eq!(catalog.elements["e"].path, path.join("1/e"));
+        assert!(catalog.elements["e"]
+            .depends
+            .contains(path.join("1").to_str().unwrap()));
+        assert_eq!(
+            catalog.overrides,
+            [
+                (path.join("2/e"), path.join("3/e")),
+                (path.join("1/e"), path.join("2/e"))
+            ]
+        );
+    }
+
+    #[test]
+    fn entries_that_are_no_directories_are_errors() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for entry in [PathBuf::new(), file.path().into(), "/nonexistent".into()] {
+            let error = Catalog::find(&["/".into(), entry.clone()]).unwrap_err();
+            assert!(
+                matches!(&error, Error::NotADirectory { entry: named } if *named == entry),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_stripped_lines_and_comments_are_names() {
+        for (text, expected) in [
+            ("", &[][..]),
+            ("a\n\n  b \t\n", &["a", "b"]),
+            ("a\r\nb\rc\x1f", &["a", "b", "c"]),
+            ("# note\na b", &["# note", "a b"]),
+        ] {
+            assert_eq!(parse_names(text).iter().collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn unreadable_lists_are_errors() {
+        let base = tempfile::tempdir().unwrap();
+        fs::create_dir_all(base.path().join("a/element-deps")).unwrap();
+        let error = Catalog::find(&[base.path().into()]).unwrap_err();
+        assert!(matches!(error, Error::Unreadable { .. }), "{error}");
+        fs::remove_dir(base.path().join("a/element-deps")).unwrap();
+        fs::write(base.path().join("a/element-deps"), b"\xff").unwrap();
+        let error = Catalog::find(&[base.path().into()]).unwrap_err();
+        assert!(matches!(error, Error::NotText { .. }), "{error}");
+    }
+}
