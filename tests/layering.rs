@@ -1,9 +1,7 @@
 //! Holds the direction of imports between the top-level modules.
 //!
-//! Two tables say everything that is allowed. [`LAYERS`] is the architecture:
-//! what a module may import. [`EXCEPTIONS`] lists the single items that a
-//! lower module takes from a higher one, and why; one that is no longer used
-//! fails too. A new edge of any other kind fails.
+//! [`LAYERS`] says everything that is allowed; an edge that it does not list
+//! fails. A module that lower ones need too moves down; it gets no exception.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -65,22 +63,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
 ];
 
-/// Module, module above it, the one item, why.
-const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[
-    (
-        "request",
-        "protocol",
-        "Breaks",
-        "the debug breaks are part of the request and travel to the agent as they are",
-    ),
-    (
-        "elements",
-        "plan",
-        "Phase",
-        "a hook belongs to a phase; the list of phases is the plan's",
-    ),
-];
-
 /// An import of `target::item` by a file of module `from`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Import {
@@ -108,19 +90,6 @@ fn imports_point_downwards() {
         })
         .collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
-}
-
-#[test]
-fn exceptions_are_in_use() {
-    let imports = imports_of_sources();
-    for (from, target, item, _) in EXCEPTIONS {
-        assert!(
-            imports
-                .iter()
-                .any(|i| i.from == *from && i.target == *target && i.item == *item),
-            "{from} no longer imports {target}::{item}: remove the exception"
-        );
-    }
 }
 
 #[test]
@@ -173,10 +142,7 @@ fn allowed(import: &Import) -> bool {
     let layered = LAYERS
         .iter()
         .any(|(name, below)| *name == from && below.contains(&target));
-    let excepted = EXCEPTIONS
-        .iter()
-        .any(|(f, t, item, _)| *f == from && *t == target && *item == import.item);
-    from == target || target == "error" || layered || excepted
+    from == target || target == "error" || layered
 }
 
 fn root() -> &'static Path {

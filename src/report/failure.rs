@@ -3,9 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::elements::Hook;
+use crate::elements::{Hook, Phase};
 use crate::error::Explain;
-use crate::plan::Phase;
 use crate::protocol::Failure;
 use crate::request::LogOptions;
 
