@@ -1,1 +1,11 @@
-//! report
+//! What the user sees of a build: log lines, the failure, timings.
+
+mod clock;
+mod failure;
+mod log;
+mod timings;
+
+pub use clock::utc_stamp;
+pub use failure::{BuildFailure, LogPlace};
+pub use log::{LogError, LogWriter};
+pub use timings::{PhaseTime, Timings};

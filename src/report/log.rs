@@ -1,0 +1,308 @@
+//! The log of a build: what upstream's `lib/outfilter.py` does to the merged
+//! output of engine and hooks, without a second process.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use regex::bytes::Regex;
+use thiserror::Error;
+
+use super::clock::utc_stamp;
+use crate::error::Explain;
+use crate::request::LogOptions;
+
+/// A line is judged by so many bytes; what is longer is passed on in pieces,
+/// so that output without newlines does not stay in memory.
+const LINE_LIMIT: usize = 64 << 10;
+
+/// Lines that `outfilter.py` drops.
+static NOISE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?-u)set \+o|xtrace").expect("constant pattern"));
+
+/// The log cannot be written.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The file of `--logfile` cannot be opened.
+    #[error("cannot open the log file {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file of `--logfile` took no more.
+    #[error("cannot write to the log file {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Standard output took no more, though somebody still reads it.
+    #[error("cannot write to standard output")]
+    Stdout {
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Explain for LogError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            LogError::Open { path, .. } => Some(format!(
+                "give --logfile a file that you may write, in a directory that exists (now: {})",
+                path.parent().unwrap_or(Path::new("/")).display()
+            )),
+            LogError::Write { path, .. } => Some(format!(
+                "free space on the filesystem of {}",
+                path.display()
+            )),
+            LogError::Stdout { .. } => None,
+        }
+    }
+}
+
+/// Where in a line the stream stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Position {
+    /// What came of the line so far, if anything, is in `pending`.
+    Undecided,
+    /// The beginning is written; the rest follows it.
+    Passing,
+    /// The line is noise; the rest is dropped too.
+    Dropping,
+}
+
+/// Cuts raw output into lines, drops the noise, stamps the rest, and writes it
+/// to standard output and the log file as [`LogOptions`] say.
+///
+/// Lines go out as soon as they are complete. Bytes that are not UTF-8 pass
+/// unchanged. Memory stays bounded whatever is fed.
+pub struct LogWriter {
+    stdout: Option<Channel>,
+    file: Option<Channel>,
+    pending: Vec<u8>,
+    position: Position,
+    error: Option<LogError>,
+    stamp: (u128, String),
+}
+
+impl LogWriter {
+    /// Opens the log file, if one is asked for: created, or appended to, never
+    /// truncated (8.004).
+    ///
+    /// # Errors
+    /// [`LogError::Open`].
+    pub fn new(
+        options: &LogOptions,
+        stdout: impl Write + Send + 'static,
+    ) -> Result<LogWriter, LogError> {
+        let file = match &options.file {
+            Some(path) => {
+                let file = open_log(path)?;
+                Some(Channel::new(Box::new(file), true, Some(path.clone())))
+            }
+            None => None,
+        };
+        let stdout =
+            (!options.quiet).then(|| Channel::new(Box::new(stdout), !options.no_timestamp, None));
+        Ok(LogWriter {
+            stdout,
+            file,
+            pending: Vec::new(),
+            position: Position::Undecided,
+            error: None,
+            stamp: (u128::MAX, String::new()),
+        })
+    }
+
+    /// Takes the next bytes of the build's output, cut anywhere.
+    ///
+    /// Never fails: a reader of standard output that went away must not end a
+    /// build, and other errors are kept for [`LogWriter::finish`].
+    pub fn feed(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.feed_piece(piece);
+        }
+        self.flush();
+    }
+
+    /// Writes a line of the engine's own. It is never dropped, and starts a new
+    /// line if a hook left one open.
+    pub fn say(&mut self, text: &str) {
+        self.close_line();
+        for line in text.split('\n') {
+            self.begin_line();
+            self.put(line.as_bytes());
+            self.put(b"\n");
+        }
+        self.flush();
+    }
+
+    /// The first error that the log met, if any; a build whose log is lost
+    /// should not go on for long.
+    pub fn error(&self) -> Option<&LogError> {
+        self.error.as_ref()
+    }
+
+    /// Writes what is left of a line without a newline, as it is.
+    ///
+    /// # Errors
+    /// The first error that any write met, but for a closed standard output.
+    pub fn finish(mut self) -> Result<(), LogError> {
+        self.release_pending();
+        self.flush();
+        self.error.take().map_or(Ok(()), Err)
+    }
+
+    fn feed_piece(&mut self, piece: &[u8]) {
+        let ends = piece.ends_with(b"\n");
+        if self.position == Position::Undecided {
+            let room = LINE_LIMIT - self.pending.len();
+            if !ends && piece.len() < room {
+                self.pending.extend_from_slice(piece);
+                return;
+            }
+            let (head, rest) = piece.split_at(piece.len().min(room));
+            self.pending.extend_from_slice(head);
+            self.release_pending();
+            self.put_if_passing(rest);
+        } else {
+            self.put_if_passing(piece);
+        }
+        if ends {
+            self.position = Position::Undecided;
+        }
+    }
+
+    /// Decides about the line by what is pending, and writes it.
+    fn release_pending(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let head = std::mem::take(&mut self.pending);
+        if NOISE.is_match(&head) {
+            self.position = Position::Dropping;
+        } else {
+            self.position = Position::Passing;
+            self.begin_line();
+            self.put(&head);
+        }
+        self.pending = head;
+        self.pending.clear();
+    }
+
+    fn put_if_passing(&mut self, bytes: &[u8]) {
+        if self.position == Position::Passing {
+            self.put(bytes);
+        }
+    }
+
+    /// Ends a line that the stream left open, so that another can start.
+    fn close_line(&mut self) {
+        self.release_pending();
+        self.put_if_passing(b"\n");
+        self.position = Position::Undecided;
+    }
+
+    fn begin_line(&mut self) {
+        let now = SystemTime::now();
+        let millis = now.duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis());
+        if self.stamp.0 != millis {
+            self.stamp = (millis, format!("{} | ", utc_stamp(now)));
+        }
+        for channel in [&mut self.stdout, &mut self.file].into_iter().flatten() {
+            if channel.stamped {
+                channel.buffer.extend_from_slice(self.stamp.1.as_bytes());
+            }
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(LINE_LIMIT) {
+            let mut full = false;
+            for channel in [&mut self.stdout, &mut self.file].into_iter().flatten() {
+                channel.buffer.extend_from_slice(chunk);
+                full |= channel.buffer.len() >= LINE_LIMIT;
+            }
+            if full {
+                self.flush();
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        for slot in [&mut self.stdout, &mut self.file] {
+            let Some(channel) = slot else { continue };
+            if let Err(error) = channel.flush() {
+                let lost = channel.lost(error);
+                *slot = None;
+                self.error = self.error.take().or(lost);
+            }
+        }
+    }
+}
+
+impl Drop for LogWriter {
+    /// A writer that an error path forgot to finish keeps the last line.
+    fn drop(&mut self) {
+        self.release_pending();
+        self.flush();
+    }
+}
+
+fn open_log(path: &Path) -> Result<File, LogError> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(|source| LogError::Open {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// One of the two places that lines go to.
+struct Channel {
+    sink: Box<dyn Write + Send>,
+    buffer: Vec<u8>,
+    stamped: bool,
+    /// The log file's path; `None` for standard output.
+    path: Option<PathBuf>,
+}
+
+impl Channel {
+    fn new(sink: Box<dyn Write + Send>, stamped: bool, path: Option<PathBuf>) -> Channel {
+        Channel {
+            sink,
+            buffer: Vec::new(),
+            stamped,
+            path,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.sink.write_all(&self.buffer);
+        self.buffer.clear();
+        result.and_then(|()| self.sink.flush())
+    }
+
+    /// What the loss of this channel means; nothing if its reader went away.
+    fn lost(&self, source: io::Error) -> Option<LogError> {
+        match &self.path {
+            Some(path) => Some(LogError::Write {
+                path: path.clone(),
+                source,
+            }),
+            None if source.kind() == io::ErrorKind::BrokenPipe => None,
+            None => Some(LogError::Stdout { source }),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;
