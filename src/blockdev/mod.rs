@@ -1,6 +1,39 @@
 //! Block devices: configuration (YAML) to layout, a pure computation.
+//!
+//! * [`yaml`]: YAML 1.1 with the types that upstream's parser gives.
+//! * [`config`]: tree or graph form to a flat list of entries.
+//! * [`layout()`]: entries to a [`Layout`], with all checks.
+//! * [`place`]: where each partition of a layout lies on a disk.
 
 use serde::{Deserialize, Serialize};
+
+pub mod config;
+mod error;
+mod layout;
+mod nodes;
+mod place;
+pub mod size;
+pub mod yaml;
+
+#[cfg(test)]
+mod layout_tests;
+
+pub use config::default_config;
+pub use error::Error;
+pub use layout::layout;
+pub use place::{place, Extent, EBR_BYTES, SECTOR};
+
+/// What the command line says about the root filesystem; it only reaches the
+/// filesystem named `mkfs_root`, and only where the configuration is silent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RootParams {
+    /// `FS_TYPE`.
+    pub fs_type: String,
+    /// `ROOT_LABEL`; empty means `cloudimg-rootfs`, for xfs `img-rootfs`.
+    pub root_label: String,
+    /// mkfs options, a word each.
+    pub root_opts: Vec<String>,
+}
 
 /// A disk and what is on it: what upstream's block-device layer calls its nodes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,8 +44,12 @@ pub struct Layout {
     pub disk_size: Option<u64>,
     /// Partition table, or none for a filesystem on the bare disk.
     pub table: Option<PartitionTable>,
-    /// Filesystems in mount order, unmounted ones last.
+    /// Filesystems in mount order (swap among them), those without a `mount`
+    /// entry last.
     pub filesystems: Vec<Filesystem>,
+    /// All configured mount points in configuration order, swap's included.
+    #[serde(default)]
+    pub mount_points: Vec<String>,
 }
 
 /// A partition table.
@@ -82,11 +119,14 @@ pub struct Filesystem {
     pub fstype: String,
     /// Label, already upper-cased for vfat.
     pub label: String,
+    /// Label as the configuration has it after merging, if it has one.
+    #[serde(default)]
+    pub configured_label: Option<String>,
     /// Fixed UUID, if configured.
     pub uuid: Option<String>,
     /// Further mkfs arguments.
     pub options: Vec<String>,
-    /// Mount point, if mounted.
+    /// Mount point, if mounted; swap never is.
     pub mount_point: Option<String>,
     /// Its fstab entry, if configured.
     pub fstab: Option<FstabEntry>,

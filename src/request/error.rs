@@ -1,0 +1,155 @@
+//! Everything that can be wrong with a request.
+
+use std::path::PathBuf;
+
+use crate::error::Explain;
+
+/// Why a request cannot be built. The exit status is 1 for all, as upstream's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The command line does not parse: one line per complaint, in the words of
+    /// getopt(1), program name included.
+    #[error("{}", .0.join("\n"))]
+    Usage(Vec<String>),
+    /// No element was named.
+    #[error("ERROR: At least one distribution root element must be specified")]
+    NoElements,
+    /// An entry of `ELEMENTS_PATH` is no directory (upstream `InvalidElementDir`).
+    #[error("ELEMENTS_PATH entry '{0}' is not a directory")]
+    InvalidElementDir(String),
+    /// Neither `ELEMENTS_PATH` nor an installed diskimage-builder gives elements.
+    #[error("no elements found: ELEMENTS_PATH is not set and no installed diskimage-builder was found (looked in {})", .0.join(", "))]
+    NoElementsDirectory(Vec<String>),
+    /// `DIB_ELEMENTS_DIR` or `--lib` names something that is no directory.
+    #[error("{what} '{path}' is not a directory")]
+    NotADirectory {
+        /// Variable or option.
+        what: &'static str,
+        /// Its value.
+        path: String,
+    },
+    /// A variable that must be set is not.
+    #[error("{name} is not set, and {needed_for} depends on it")]
+    MissingVariable {
+        /// The variable.
+        name: &'static str,
+        /// What cannot be computed without it.
+        needed_for: &'static str,
+    },
+    /// A value is not text.
+    #[error("{what} is not valid UTF-8: {value:?}")]
+    NotUtf8 {
+        /// Variable, option or argument.
+        what: String,
+        /// The value, made printable.
+        value: String,
+    },
+    /// A value cannot mean anything.
+    #[error("{what}: {why}: '{value}'")]
+    BadValue {
+        /// Option and variable.
+        what: &'static str,
+        /// The value as given.
+        value: String,
+        /// Why it is refused.
+        why: &'static str,
+        /// What to give instead.
+        hint: &'static str,
+    },
+    /// An image size that no image can have.
+    #[error("impossible size: {what} '{value}' {why}")]
+    ImpossibleSize {
+        /// Option and variable.
+        what: &'static str,
+        /// The value as given.
+        value: String,
+        /// Why it is refused.
+        why: &'static str,
+    },
+    /// `-t` names a format that does not exist.
+    #[error("unknown image type '{0}'")]
+    UnknownFormat(String),
+    /// `-t` names nothing, or has an empty entry.
+    #[error("empty entry in the list of image types '{0}'")]
+    EmptyFormat(String),
+    /// Docker output without a target; upstream's text.
+    #[error("Please set --docker-target.")]
+    NoDockerTarget,
+    /// A program that a format needs is not installed; upstream's text.
+    #[error("{format} output format specified but no {program} executable found.")]
+    MissingTool {
+        /// Format.
+        format: String,
+        /// Program.
+        program: &'static str,
+    },
+    /// qemu-img is not installed; upstream's text.
+    #[error("qcow2 output format specified but qemu-img executable not found.")]
+    MissingQemuImg,
+    /// A path of `--share` does not exist.
+    #[error("--share path '{0}' does not exist")]
+    NoSuchShare(String),
+    /// The working directory is not known.
+    #[error("current directory cannot be determined: {0}")]
+    NoCurrentDirectory(String),
+    /// What this version does not build yet.
+    #[error("{what} is not supported yet: {why}")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+        /// Why it is refused.
+        why: &'static str,
+    },
+}
+
+impl Error {
+    /// The text is upstream's own and goes to the user exactly as it is, with
+    /// no prefix of ours.
+    pub fn is_verbatim(&self) -> bool {
+        matches!(
+            self,
+            Error::Usage(_)
+                | Error::NoElements
+                | Error::NoDockerTarget
+                | Error::MissingTool { .. }
+                | Error::MissingQemuImg
+        )
+    }
+
+    pub(super) fn not_utf8(what: impl Into<String>, value: &std::ffi::OsStr) -> Self {
+        Error::NotUtf8 {
+            what: what.into(),
+            value: value.to_string_lossy().into_owned(),
+        }
+    }
+
+    pub(super) fn not_a_directory(what: &'static str, path: PathBuf) -> Self {
+        Error::NotADirectory {
+            what,
+            path: path.display().to_string(),
+        }
+    }
+}
+
+impl Explain for Error {
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Error::InvalidElementDir(entry) if entry.is_empty() => {
+                "remove the empty entry (a leading, trailing or double colon) from ELEMENTS_PATH"
+            }
+            Error::InvalidElementDir(_) => "create the directory or remove it from ELEMENTS_PATH",
+            Error::NoElementsDirectory(_) => {
+                "set ELEMENTS_PATH or DIB_ELEMENTS_DIR to a directory of elements, or install diskimage-builder"
+            }
+            Error::MissingVariable { name, .. } => return Some(format!("export {name}")),
+            Error::BadValue { hint, .. } => hint,
+            Error::ImpossibleSize { .. } => "give a positive number below 1 EiB, such as 10",
+            Error::UnknownFormat(_) | Error::EmptyFormat(_) => {
+                return Some(format!("known types: {}", super::formats::known()))
+            }
+            Error::NoSuchShare(_) => "create it, or correct the path; only ':rw' may follow it",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}

@@ -1,0 +1,87 @@
+//! The options, short ones first, long ones in the order of upstream's getopt
+//! list (it shows in the text of ambiguities), ours last.
+
+use super::{Export, OptionId, OptionSpec, Origin, Repeat};
+use crate::request::variables;
+
+macro_rules! options {
+    ($($id:ident: $short:expr, $long:expr, $value:expr, $variable:expr, $export:ident, $repeat:ident, $default:literal, $ramdisk_help:literal, $origin:ident, $help:literal;)*) => {
+        /// All options.
+        pub const OPTIONS: &[OptionSpec] = &[$(OptionSpec {
+            id: OptionId::$id,
+            short: $short,
+            long: $long,
+            value: $value,
+            variable: $variable,
+            export: Export::$export,
+            repeat: Repeat::$repeat,
+            default: $default,
+            ramdisk_help: $ramdisk_help,
+            origin: Origin::$origin,
+            help: $help,
+        }),*];
+    };
+}
+
+options! {
+    Arch: Some('a'), None, Some("ARCH"), Some(variables::ARCH), Always, Last, "the host's", true, Getopt,
+        "architecture of the image, as its distribution spells it (amd64, arm64, armhf, ...)";
+    Output: Some('o'), None, Some("NAME"), Some(variables::IMAGE_NAME), Always, Last, "image", true, Getopt,
+        "path of the image, to which each type adds its extension";
+    Types: Some('t'), None, Some("TYPE[,TYPE...]"), Some(variables::IMAGE_TYPES), Never, Last, "qcow2", true, Getopt,
+        "types of the image: qcow2, raw, tar, tgz, squashfs, aci, docker, vhd, or another format that qemu-img writes (vmdk, vdi, vhdx, vpc, qed, parallels)";
+    Trace: Some('x'), None, None, Some(variables::DIB_DEBUG_TRACE), Always, Count, "0", true, Getopt,
+        "trace what is run; twice for more";
+    Uncompressed: Some('u'), None, None, Some(variables::COMPRESS_IMAGE), Always, Flag, "", true, Getopt,
+        "do not compress qcow2 images: larger, but sooner done";
+    ClearEnvironment: Some('c'), None, None, Some(variables::CLEAR_ENV), Always, Flag, "", true, Getopt,
+        "build without the environment of the caller; only HOME, LOGNAME, PATH, SHELL, TERM, USER and what options set remain";
+    SkipBase: Some('n'), None, None, Some(variables::SKIP_BASE), Always, Flag, "", false, Getopt,
+        "do not add the element 'base'";
+    Packages: Some('p'), None, Some("PACKAGE[,PACKAGE...]"), Some(variables::INSTALL_PACKAGES), Never, Append, "", false, Getopt,
+        "install these packages after the install phase; may be repeated";
+    Checksum: None, Some("checksum"), None, Some(variables::DIB_CHECKSUM), Always, Flag, "", true, Getopt,
+        "write MD5 and SHA256 files beside the image";
+    NoTmpfs: None, Some("no-tmpfs"), None, Some(variables::DIB_NO_TMPFS), Always, Flag, "", true, Getopt,
+        "build on disk even where memory would suffice";
+    Offline: None, Some("offline"), None, Some(variables::DIB_OFFLINE), Always, Flag, "", true, Getopt,
+        "use what earlier builds have cached, without refreshing it";
+    Help: Some('h'), Some("help"), None, None, Never, Flag, "", true, Getopt,
+        "show this text";
+    Version: None, Some("version"), None, None, Never, Flag, "", true, Getopt,
+        "show the version";
+    MinTmpfs: None, Some("min-tmpfs"), Some("GIB"), Some(variables::DIB_MIN_TMPFS), Always, Last, "2", true, Getopt,
+        "use a tmpfs if memory is at least twice this";
+    ImageSize: None, Some("image-size"), Some("GIB"), Some(variables::DIB_IMAGE_SIZE), Always, Last, "fitted to the content", true, Getopt,
+        "size of the disk; fractions are allowed";
+    ImageCache: None, Some("image-cache"), Some("DIR"), Some(variables::DIB_IMAGE_CACHE), Always, Last, "~/.cache/image-create", true, Getopt,
+        "directory for downloads that are kept";
+    MaxOnlineResize: None, Some("max-online-resize"), Some("BLOCKS"), Some(variables::MAX_ONLINE_RESIZE), Always, Last, "", true, Getopt,
+        "largest size to which an ext root can later be grown while mounted; a large one costs room in the image";
+    MkfsOptions: None, Some("mkfs-options"), Some("OPTIONS"), Some(variables::MKFS_OPTS), IfExported, Last, "", true, Getopt,
+        "further arguments for making the root filesystem, in one word";
+    QemuImgOptions: None, Some("qemu-img-options"), Some("OPTIONS"), Some(variables::QEMU_IMG_OPTIONS), IfExported, Last, "", true, Getopt,
+        "KEY=VALUE[,...] for qemu-img";
+    RamdiskElement: None, Some("ramdisk-element"), Some("ELEMENT"), Some(variables::RAMDISK_ELEMENT), IfExported, Last, "ramdisk", true, Getopt,
+        "main element of a ramdisk; dracut-ramdisk for distributions without busybox";
+    RootLabel: None, Some("root-label"), Some("LABEL"), Some(variables::ROOT_LABEL), IfExported, Last, "cloudimg-rootfs", true, Getopt,
+        "label of the root filesystem";
+    InstallType: None, Some("install-type"), Some("TYPE"), Some(variables::DIB_DEFAULT_INSTALLTYPE), IfExported, Last, "source", true, Getopt,
+        "how elements install software: source or package";
+    DockerTarget: None, Some("docker-target"), Some("NAME[:TAG]"), Some(variables::DOCKER_TARGET), Always, Last, "", true, Getopt,
+        "name of a docker image; needed for that type";
+    Logfile: None, Some("logfile"), Some("FILE"), Some(variables::LOGFILE), Always, Last, "", true, Getopt,
+        "append the log to a file, and keep it off stdout unless DIB_QUIET=0";
+    ImageExtraSize: None, Some("image-extra-size"), Some("MIB"), Some(variables::DIB_IMAGE_EXTRA_SIZE), Always, Last, "", true, Documented,
+        "room to add to the size of the content";
+    MkfsJournalSize: None, Some("mkfs-journal-size"), Some("MIB"), Some(variables::DIB_JOURNAL_SIZE), Always, Last, "64", true, Documented,
+        "size of the journal of an ext4 root";
+    Appliance: None, Some("appliance"), Some("KIND"), Some(variables::DIB_APPLIANCE), IfExported, Last, "auto", true, Ours,
+        "where hooks run: auto, namespace or microvm";
+    NoNetwork: None, Some("no-network"), None, None, Never, Flag, "", true, Ours,
+        "give hooks no network at all";
+    Share: None, Some("share"), Some("PATH[:rw]"), None, Never, Append, "", true, Ours,
+        "let hooks outside the target see a path of the host, read-only unless :rw follows; may be repeated";
+    Lib: None, Some("lib"), Some("DIR"), None, Never, Last, "", true, Ours,
+        "use these shell libraries (upstream's lib) in place of our own";
+}
