@@ -1,24 +1,30 @@
 //! What the user asked for: exactly as typed ([`RawRequest`]), then resolved
 //! once and frozen ([`BuildRequest`]).
 
+mod engine;
 mod environment;
 mod error;
 mod formats;
 mod getopt;
+mod host;
 pub mod options;
 mod quoting;
 mod raw;
+mod resolve;
 mod resolved;
 pub mod variables;
 mod yaml;
 
+pub use engine::{engine_variables, ElementPath, EngineInputs};
 pub use environment::Environment;
 pub use error::Error;
+pub use host::HostFacts;
 pub use quoting::declare_p;
 pub use raw::{parse, Parsed, RawRequest};
+pub use resolve::{check_output_tools, resolve};
 pub use resolved::{
-    ApplianceChoice, Breaks, BuildRequest, Checksums, LogOptions, OutputFormat, SharePath,
-    SizeOptions, TmpfsPolicy,
+    ApplianceChoice, BaseElements, Breaks, BuildRequest, Checksums, LogOptions, OutputFormat,
+    SharePath, SizeOptions, TmpfsPolicy,
 };
 pub use yaml::yaml_map;
 

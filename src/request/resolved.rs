@@ -28,6 +28,9 @@ pub struct BuildRequest {
     pub elements: Vec<String>,
     /// `ELEMENTS_PATH`, absolute, upstream's own directory last.
     pub elements_path: Vec<PathBuf>,
+    /// Upstream's own elements, and how they were found; none if only the
+    /// caller's `ELEMENTS_PATH` has elements.
+    pub base_elements: Option<BaseElements>,
     /// `--lib DIR`: a directory to use as `_LIB` in place of our helpers.
     pub lib: Option<PathBuf>,
     /// `-p` packages.
@@ -83,10 +86,24 @@ pub struct BuildRequest {
     /// The caller's home directory.
     pub home: PathBuf,
     /// The caller's exported environment as hooks outside the target see it,
-    /// what options exported included; engine variables come from the plan.
+    /// what options exported and the engine's defaults included; the rest of
+    /// the engine's variables comes from [`super::engine_variables`].
     pub environment: BTreeMap<OsString, OsString>,
+    /// The caller's `DIB_*` variables before any option changed them (`DIB_ENV`).
+    pub caller_dib: BTreeMap<OsString, OsString>,
+    /// Lines that the log shows before the build begins.
+    pub notices: Vec<String>,
     /// `DIB_ARGS`: the words of the command line, joined by blanks.
     pub dib_args: String,
+}
+
+/// Where upstream's own elements are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BaseElements {
+    /// Absolute path of the directory.
+    pub path: PathBuf,
+    /// What led there, in words.
+    pub origin: String,
 }
 
 /// One output format of `-t`.

@@ -1,0 +1,298 @@
+//! From what was typed to a frozen request: every default, every look-up.
+//!
+//! The order and the rules are those of upstream's `lib/disk-image-create`,
+//! `common-defaults`, `img-defaults` and `ramdisk-defaults`; where we differ,
+//! `docs/deviations.md` says so.
+
+mod elements;
+mod paths;
+mod shell;
+mod support;
+mod values;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+pub use support::check_output_tools;
+
+use super::environment::Environment;
+use super::error::Error;
+use super::formats;
+use super::host::HostFacts;
+use super::options::OptionId;
+use super::quoting;
+use super::raw::RawRequest;
+use super::resolved::{
+    ApplianceChoice, Breaks, BuildRequest, LogOptions, OutputFormat, TmpfsPolicy,
+};
+use super::variables;
+use shell::Shell;
+
+/// Resolves a request.
+///
+/// `environment` is the caller's, untouched; `host` answers every question about
+/// files. Nothing is written and nothing is started.
+///
+/// # Errors
+/// Whatever is wrong with the request; all of [`Error`] but [`Error::Usage`] and
+/// the missing programs, for which see [`check_output_tools`].
+pub fn resolve(
+    raw: &RawRequest,
+    environment: &Environment,
+    host: &HostFacts,
+) -> Result<BuildRequest, Error> {
+    let words = words(raw)?;
+    let mut shell = Shell::new(raw, environment);
+    let mut notices = Vec::new();
+    let list = raw.last(OptionId::Types).unwrap_or(OsStr::new("qcow2"));
+    let types = formats::parse(list.to_str().ok_or_else(|| Error::not_utf8("-t", list))?)?;
+    let image_name = paths::image_name(&shell, types.extension.as_deref())?;
+    let arch = shell.text_or(variables::ARCH, &host.architecture())?;
+    let elements = requested(raw, &shell, &arch)?;
+    let trace = values::trace(
+        &shell.text_or(variables::DIB_DEBUG_TRACE, "0")?,
+        raw.count(OptionId::Trace),
+    )?;
+    let docker_target = shell.text(variables::DOCKER_TARGET)?.map(str::to_owned);
+    if types.formats.contains(&OutputFormat::Docker) && docker_target.is_none() {
+        return Err(Error::NoDockerTarget);
+    }
+    let (elements_path, base_elements) = paths::elements(&shell, environment, host)?;
+    let home = paths::home(&shell)?;
+    let cache = home.join(".cache");
+    let places = [
+        (variables::DIB_IMAGE_CACHE, cache.join("image-create")),
+        (variables::DIB_LOCKFILES, cache.join("dib/lockfiles")),
+        (variables::TMP_DIR, PathBuf::from("/tmp")),
+    ];
+    let [image_cache, lockfiles, tmp_dir] =
+        places.map(|(variable, default)| paths::directory(&shell, host, variable, default));
+    let tmpfs = tmpfs(&mut shell, &mut notices)?;
+    let log = log(&mut shell, host)?;
+    shell.export(variables::ARCH, &arch);
+    shell.export(variables::IMAGE_NAME, &image_name);
+    shell.export(variables::DIB_DEBUG_TRACE, trace.to_string());
+    shell.export(variables::DIB_IMAGE_CACHE, &image_cache);
+    shell.export(variables::DIB_LOCKFILES, &lockfiles);
+    shell.export(variables::ELEMENTS_PATH, paths::joined(&elements_path)?);
+    export_defaults(&mut shell)?;
+    if shell::clears(raw, environment) {
+        notices.push("building without the caller's environment (-c)".to_owned());
+    }
+    let text = |variable| shell.text(variable).map(|value| value.map(str::to_owned));
+    let request = BuildRequest {
+        program: raw.program.clone(),
+        ramdisk: raw.ramdisk,
+        arch,
+        image_name,
+        formats: types.formats,
+        compress: !raw.has(OptionId::Uncompressed),
+        trace,
+        elements,
+        elements_path,
+        base_elements,
+        lib: paths::lib(raw, host)?,
+        packages: packages(raw)?,
+        install_type: text(variables::DIB_DEFAULT_INSTALLTYPE)?.unwrap_or_default(),
+        checksums: values::checksums(&shell.text_or(variables::DIB_CHECKSUM, "0")?)?,
+        size: values::sizes(&shell)?,
+        fs_type: shell.text_or(variables::FS_TYPE, "ext4")?,
+        root_label: text(variables::ROOT_LABEL)?.unwrap_or_default(),
+        mkfs_options: text(variables::MKFS_OPTS)?.unwrap_or_default(),
+        max_online_resize: text(variables::MAX_ONLINE_RESIZE)?
+            .map(|value| values::max_online_resize(&value))
+            .transpose()?,
+        block_device_config: text(variables::DIB_BLOCK_DEVICE_CONFIG)?,
+        qemu_img_options: text(variables::QEMU_IMG_OPTIONS)?,
+        docker_target,
+        aci_manifest: shell
+            .bytes(variables::ACI_MANIFEST)
+            .map(|path| host.absolute(path)),
+        gzip: shell.text_or(variables::DIB_GZIP_BIN, "gzip")?,
+        overwrite_old_image: values::is_not_zero(&shell, variables::OVERWRITE_OLD_IMAGE)?,
+        tmpfs,
+        tmp_dir,
+        image_cache,
+        lockfiles,
+        offline: shell.bytes(variables::DIB_OFFLINE).is_some(),
+        no_network: raw.has(OptionId::NoNetwork),
+        breaks: Breaks {
+            names: text(variables::BREAK)?.unwrap_or_default(),
+            command: text(variables::BREAK_CMD)?,
+            outside_target: shell.bytes(variables::BREAK_OUTSIDE_TARGET).is_some(),
+        },
+        log,
+        appliance: appliance(raw, environment)?,
+        shares: paths::shares(raw, host)?,
+        cwd: host.cwd.clone(),
+        home,
+        dib_args: words.join(" "),
+        caller_dib: caller_dib(raw, environment),
+        notices,
+        environment: shell.exported().0,
+    };
+    support::refuse_unbuilt(&request)?;
+    Ok(request)
+}
+
+/// The words of the command line as text: names of elements and files end up in
+/// variables and messages that are text.
+fn words(raw: &RawRequest) -> Result<Vec<String>, Error> {
+    raw.words
+        .iter()
+        .map(|word| {
+            let text = word.to_str().map(str::to_owned);
+            text.ok_or_else(|| Error::not_utf8("command-line argument", word))
+        })
+        .collect()
+}
+
+fn requested(raw: &RawRequest, shell: &Shell, arch: &str) -> Result<Vec<String>, Error> {
+    let arguments: Vec<String> = raw
+        .operands
+        .iter()
+        .map(|word| {
+            let text = word.to_str().map(str::to_owned);
+            text.ok_or_else(|| Error::not_utf8("element", word))
+        })
+        .collect::<Result<_, _>>()?;
+    let option = raw
+        .last(OptionId::RamdiskElement)
+        .map(OsStr::to_string_lossy);
+    let ramdisk = match option.filter(|element| !element.is_empty()) {
+        Some(element) => element.into_owned(),
+        None => shell.text_or(variables::RAMDISK_ELEMENT, "ramdisk")?,
+    };
+    elements::list(&elements::Requested {
+        arguments: &arguments,
+        inherited: shell.text(variables::IMAGE_ELEMENT)?.unwrap_or_default(),
+        arch,
+        skip_base: shell.text(variables::SKIP_BASE)? == Some("1"),
+        ramdisk: raw.ramdisk.then_some(ramdisk.as_str()),
+    })
+}
+
+/// The values that upstream's defaults files give, exported where they export.
+fn export_defaults(shell: &mut Shell) -> Result<(), Error> {
+    for (variable, default) in [
+        (variables::DIB_CHECKSUM, "0"),
+        (variables::DIB_NO_TMPFS, "0"),
+        (variables::DIB_MIN_TMPFS, "2"),
+        (variables::DIB_OFFLINE, ""),
+        (variables::FS_TYPE, "ext4"),
+        (variables::IMAGE_TYPE, "qcow2"),
+    ] {
+        let value = shell.text_or(variable, default)?;
+        shell.export(variable, value);
+    }
+    for (variable, default) in [
+        (variables::DIB_DEFAULT_INSTALLTYPE, "source"),
+        (variables::DIB_GZIP_BIN, "gzip"),
+    ] {
+        let value = shell.text_or(variable, default)?;
+        shell.assign(variable, value);
+    }
+    shell.export(variables::LC_ALL, "C");
+    let mut path = shell.bytes(variables::PATH).unwrap_or_default().to_owned();
+    for directory in ["/sbin", "/usr/sbin", "/usr/local/sbin"] {
+        append_directory(&mut path, directory);
+    }
+    shell.export(variables::PATH, path);
+    Ok(())
+}
+
+/// Upstream looks for `:/sbin` anywhere in `:$PATH`, so `/sbin/x` counts, too.
+fn append_directory(path: &mut OsString, directory: &str) {
+    let wanted = format!(":{directory}");
+    let mut whole = OsString::from(":");
+    whole.push(&*path);
+    let found = whole
+        .as_bytes()
+        .windows(wanted.len())
+        .any(|window| window == wanted.as_bytes());
+    if !found {
+        path.push(wanted);
+    }
+}
+
+fn tmpfs(shell: &mut Shell, notices: &mut Vec<String>) -> Result<TmpfsPolicy, Error> {
+    let profile = shell.bytes(variables::GENTOO_PROFILE).unwrap_or_default();
+    if profile.to_string_lossy().contains("hardened") {
+        notices.push("disabling tmpfs for gentoo hardened build".to_owned());
+        shell.export(variables::DIB_NO_TMPFS, "1");
+    }
+    Ok(TmpfsPolicy {
+        wanted: shell.text_or(variables::DIB_NO_TMPFS, "0")? == "0",
+        min_gib: values::min_tmpfs(&shell.text_or(variables::DIB_MIN_TMPFS, "2")?)?,
+    })
+}
+
+fn log(shell: &mut Shell, host: &HostFacts) -> Result<LogOptions, Error> {
+    let file = shell
+        .bytes(variables::LOGFILE)
+        .map(|path| host.absolute(path));
+    if file.is_some() && shell.bytes(variables::DIB_QUIET).is_none() {
+        shell.assign(variables::DIB_QUIET, "1");
+        return Ok(LogOptions {
+            no_timestamp: values::is_one(shell, variables::DIB_NO_TIMESTAMP)?,
+            quiet: true,
+            file,
+        });
+    }
+    Ok(LogOptions {
+        no_timestamp: values::is_one(shell, variables::DIB_NO_TIMESTAMP)?,
+        quiet: values::is_one(shell, variables::DIB_QUIET)?,
+        file,
+    })
+}
+
+/// `-p`: separated by commas and blanks, over all repetitions.
+fn packages(raw: &RawRequest) -> Result<Vec<String>, Error> {
+    let mut packages = Vec::new();
+    for value in raw.all(OptionId::Packages) {
+        let text = value.to_str().ok_or_else(|| Error::not_utf8("-p", value))?;
+        let names = text.split(|c: char| c == ',' || c.is_ascii_whitespace());
+        packages.extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
+    }
+    Ok(packages)
+}
+
+/// Where hooks run is not for the hooks to see: `-c` does not clear it.
+fn appliance(raw: &RawRequest, environment: &Environment) -> Result<ApplianceChoice, Error> {
+    let value = raw
+        .last(OptionId::Appliance)
+        .or_else(|| environment.filled(variables::DIB_APPLIANCE.name));
+    match value.map(OsStr::to_string_lossy).as_deref() {
+        None | Some("auto") => Ok(ApplianceChoice::Auto),
+        Some("namespace") => Ok(ApplianceChoice::Namespace),
+        Some("microvm") => Ok(ApplianceChoice::Microvm),
+        Some(other) => Err(Error::BadValue {
+            what: "--appliance (DIB_APPLIANCE)",
+            value: other.to_owned(),
+            why: "no such appliance",
+            hint: "give auto, namespace or microvm",
+        }),
+    }
+}
+
+/// The caller's `DIB_*` variables that bash would list.
+fn caller_dib(
+    raw: &RawRequest,
+    environment: &Environment,
+) -> std::collections::BTreeMap<OsString, OsString> {
+    if shell::clears(raw, environment) {
+        return Default::default();
+    }
+    let listed = |name: &OsStr| {
+        name.as_bytes().starts_with(b"DIB_") && quoting::is_identifier(name.as_bytes())
+    };
+    let variables = environment.0.iter();
+    variables
+        .filter(|(name, _)| listed(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
