@@ -187,25 +187,29 @@ impl HostFacts {
 
     /// The package directory of the newest Python below a prefix that has elements.
     fn in_python_prefix(&self, prefix: &Path) -> Option<PathBuf> {
+        // A virtual environment's lib64 is a link to lib: lib is its own name.
+        let libraries = ["lib", "lib64"].map(|library| prefix.join(library));
+        libraries
+            .iter()
+            .find_map(|directory| self.newest_packages(directory))
+    }
+
+    fn newest_packages(&self, directory: &Path) -> Option<PathBuf> {
         let mut found: Vec<(Vec<u32>, PathBuf)> = Vec::new();
-        for library in ["lib", "lib64"] {
-            let directory = prefix.join(library);
-            let entries = std::fs::read_dir(self.at(&directory)).ok();
-            for entry in entries.into_iter().flatten().flatten() {
-                let name = entry.file_name();
-                let Some(version) = name.to_str().and_then(|name| name.strip_prefix("python3"))
-                else {
-                    continue;
-                };
-                let numbers = version
-                    .split('.')
-                    .filter_map(|part| part.parse().ok())
-                    .collect();
-                for packages in ["site-packages", "dist-packages"] {
-                    let path = directory.join(&name).join(packages).join(IN_PACKAGES);
-                    if self.is_dir(&path) {
-                        found.push((Vec::clone(&numbers), path));
-                    }
+        let entries = std::fs::read_dir(self.at(directory)).ok();
+        for entry in entries.into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some(version) = name.to_str().and_then(|name| name.strip_prefix("python3")) else {
+                continue;
+            };
+            let numbers = version
+                .split('.')
+                .filter_map(|part| part.parse().ok())
+                .collect();
+            for packages in ["site-packages", "dist-packages"] {
+                let path = directory.join(&name).join(packages).join(IN_PACKAGES);
+                if self.is_dir(&path) {
+                    found.push((Vec::clone(&numbers), path));
                 }
             }
         }

@@ -6,6 +6,7 @@ use super::environment::Environment;
 use super::error::Error;
 use super::getopt;
 use super::options::{self, OptionId};
+use super::variables;
 
 /// A command line, understood but not yet judged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub fn parse(
     arguments: &[OsString],
     environment: &Environment,
 ) -> Result<Parsed, Error> {
-    let posixly_correct = environment.get("POSIXLY_CORRECT").is_some();
+    let posixly_correct = environment.get(variables::POSIXLY_CORRECT.name).is_some();
     let words = getopt::parse(&options::grammar(), program, arguments, posixly_correct)
         .map_err(Error::Usage)?;
     let ramdisk = program == "ramdisk-image-create";

@@ -64,7 +64,7 @@ options! {
         "KEY=VALUE[,...] for qemu-img";
     RamdiskElement: None, Some("ramdisk-element"), Some("ELEMENT"), Some(variables::RAMDISK_ELEMENT), IfExported, Last, "ramdisk", true, Getopt,
         "main element of a ramdisk; dracut-ramdisk for distributions without busybox";
-    RootLabel: None, Some("root-label"), Some("LABEL"), Some(variables::ROOT_LABEL), IfExported, Last, "cloudimg-rootfs", true, Getopt,
+    RootLabel: None, Some("root-label"), Some("LABEL"), Some(variables::ROOT_LABEL), IfExported, Last, "cloudimg-rootfs; img-rootfs on xfs", true, Getopt,
         "label of the root filesystem";
     InstallType: None, Some("install-type"), Some("TYPE"), Some(variables::DIB_DEFAULT_INSTALLTYPE), IfExported, Last, "source", true, Getopt,
         "how elements install software: source or package";

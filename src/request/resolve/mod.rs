@@ -24,7 +24,7 @@ use super::options::OptionId;
 use super::quoting;
 use super::raw::RawRequest;
 use super::resolved::{
-    ApplianceChoice, Breaks, BuildRequest, LogOptions, OutputFormat, TmpfsPolicy,
+    ApplianceChoice, BaseElements, Breaks, BuildRequest, LogOptions, OutputFormat, TmpfsPolicy,
 };
 use super::variables;
 use shell::Shell;
@@ -42,32 +42,54 @@ pub fn resolve(
     environment: &Environment,
     host: &HostFacts,
 ) -> Result<BuildRequest, Error> {
-    let words = words(raw)?;
+    let prepared = prepare(raw, environment, host)?;
+    let request = freeze(raw, environment, host, prepared)?;
+    support::refuse_unbuilt(&request)?;
+    Ok(request)
+}
+
+/// The engine's shell with everything set, and what took more than reading it.
+struct Prepared {
+    shell: Shell,
+    notices: Vec<String>,
+    formats: Vec<OutputFormat>,
+    arch: String,
+    image_name: String,
+    elements: Vec<String>,
+    trace: u32,
+    elements_path: Vec<PathBuf>,
+    base_elements: Option<BaseElements>,
+    home: PathBuf,
+    image_cache: PathBuf,
+    lockfiles: PathBuf,
+    tmpfs: TmpfsPolicy,
+    log: LogOptions,
+}
+
+fn prepare(
+    raw: &RawRequest,
+    environment: &Environment,
+    host: &HostFacts,
+) -> Result<Prepared, Error> {
     let mut shell = Shell::new(raw, environment);
     let mut notices = Vec::new();
+    if shell::clears(raw, environment) {
+        notices.push("building without the caller's environment (-c)".to_owned());
+    }
     let list = raw.last(OptionId::Types).unwrap_or(OsStr::new("qcow2"));
     let types = formats::parse(list.to_str().ok_or_else(|| Error::not_utf8("-t", list))?)?;
     let image_name = paths::image_name(&shell, types.extension.as_deref())?;
     let arch = shell.text_or(variables::ARCH, &host.architecture())?;
     let elements = requested(raw, &shell, &arch)?;
-    let trace = values::trace(
-        &shell.text_or(variables::DIB_DEBUG_TRACE, "0")?,
-        raw.count(OptionId::Trace),
-    )?;
-    let docker_target = shell.text(variables::DOCKER_TARGET)?.map(str::to_owned);
-    if types.formats.contains(&OutputFormat::Docker) && docker_target.is_none() {
-        return Err(Error::NoDockerTarget);
-    }
+    let inherited_trace = shell.text_or(variables::DIB_DEBUG_TRACE, "0")?;
+    let trace = values::trace(&inherited_trace, raw.count(OptionId::Trace))?;
     let (elements_path, base_elements) = paths::elements(&shell, environment, host)?;
     let home = paths::home(&shell)?;
     let cache = home.join(".cache");
-    let places = [
-        (variables::DIB_IMAGE_CACHE, cache.join("image-create")),
-        (variables::DIB_LOCKFILES, cache.join("dib/lockfiles")),
-        (variables::TMP_DIR, PathBuf::from("/tmp")),
-    ];
-    let [image_cache, lockfiles, tmp_dir] =
-        places.map(|(variable, default)| paths::directory(&shell, host, variable, default));
+    let directory =
+        |variable, default: &str| paths::directory(&shell, host, variable, cache.join(default));
+    let image_cache = directory(variables::DIB_IMAGE_CACHE, "image-create");
+    let lockfiles = directory(variables::DIB_LOCKFILES, "dib/lockfiles");
     let tmpfs = tmpfs(&mut shell, &mut notices)?;
     let log = log(&mut shell, host)?;
     shell.export(variables::ARCH, &arch);
@@ -77,21 +99,48 @@ pub fn resolve(
     shell.export(variables::DIB_LOCKFILES, &lockfiles);
     shell.export(variables::ELEMENTS_PATH, paths::joined(&elements_path)?);
     export_defaults(&mut shell)?;
-    if shell::clears(raw, environment) {
-        notices.push("building without the caller's environment (-c)".to_owned());
-    }
-    let text = |variable| shell.text(variable).map(|value| value.map(str::to_owned));
-    let request = BuildRequest {
-        program: raw.program.clone(),
-        ramdisk: raw.ramdisk,
+    Ok(Prepared {
+        shell,
+        notices,
+        formats: types.formats,
         arch,
         image_name,
-        formats: types.formats,
-        compress: !raw.has(OptionId::Uncompressed),
-        trace,
         elements,
+        trace,
         elements_path,
         base_elements,
+        home,
+        image_cache,
+        lockfiles,
+        tmpfs,
+        log,
+    })
+}
+
+fn freeze(
+    raw: &RawRequest,
+    environment: &Environment,
+    host: &HostFacts,
+    prepared: Prepared,
+) -> Result<BuildRequest, Error> {
+    let shell = prepared.shell;
+    let text = |variable| shell.text(variable).map(|value| value.map(str::to_owned));
+    let docker_target = text(variables::DOCKER_TARGET)?;
+    if prepared.formats.contains(&OutputFormat::Docker) && docker_target.is_none() {
+        return Err(Error::NoDockerTarget);
+    }
+    let max_online_resize = text(variables::MAX_ONLINE_RESIZE)?;
+    Ok(BuildRequest {
+        program: raw.program.clone(),
+        ramdisk: raw.ramdisk,
+        arch: prepared.arch,
+        image_name: prepared.image_name,
+        formats: prepared.formats,
+        compress: !raw.has(OptionId::Uncompressed),
+        trace: prepared.trace,
+        elements: prepared.elements,
+        elements_path: prepared.elements_path,
+        base_elements: prepared.base_elements,
         lib: paths::lib(raw, host)?,
         packages: packages(raw)?,
         install_type: text(variables::DIB_DEFAULT_INSTALLTYPE)?.unwrap_or_default(),
@@ -100,7 +149,7 @@ pub fn resolve(
         fs_type: shell.text_or(variables::FS_TYPE, "ext4")?,
         root_label: text(variables::ROOT_LABEL)?.unwrap_or_default(),
         mkfs_options: text(variables::MKFS_OPTS)?.unwrap_or_default(),
-        max_online_resize: text(variables::MAX_ONLINE_RESIZE)?
+        max_online_resize: max_online_resize
             .map(|value| values::max_online_resize(&value))
             .transpose()?,
         block_device_config: text(variables::DIB_BLOCK_DEVICE_CONFIG)?,
@@ -111,10 +160,10 @@ pub fn resolve(
             .map(|path| host.absolute(path)),
         gzip: shell.text_or(variables::DIB_GZIP_BIN, "gzip")?,
         overwrite_old_image: values::is_not_zero(&shell, variables::OVERWRITE_OLD_IMAGE)?,
-        tmpfs,
-        tmp_dir,
-        image_cache,
-        lockfiles,
+        tmpfs: prepared.tmpfs,
+        tmp_dir: paths::directory(&shell, host, variables::TMP_DIR, "/tmp".into()),
+        image_cache: prepared.image_cache,
+        lockfiles: prepared.lockfiles,
         offline: shell.bytes(variables::DIB_OFFLINE).is_some(),
         no_network: raw.has(OptionId::NoNetwork),
         breaks: Breaks {
@@ -122,18 +171,16 @@ pub fn resolve(
             command: text(variables::BREAK_CMD)?,
             outside_target: shell.bytes(variables::BREAK_OUTSIDE_TARGET).is_some(),
         },
-        log,
+        log: prepared.log,
         appliance: appliance(raw, environment)?,
         shares: paths::shares(raw, host)?,
         cwd: host.cwd.clone(),
-        home,
-        dib_args: words.join(" "),
+        home: prepared.home,
+        dib_args: words(raw)?.join(" "),
         caller_dib: caller_dib(raw, environment),
-        notices,
+        notices: prepared.notices,
         environment: shell.exported().0,
-    };
-    support::refuse_unbuilt(&request)?;
-    Ok(request)
+    })
 }
 
 /// The words of the command line as text: names of elements and files end up in

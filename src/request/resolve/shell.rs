@@ -44,9 +44,11 @@ impl Shell {
         ] {
             shell.assign(variable, initial);
         }
-        // Bash cannot export an array, and that is what `-t` makes of it.
-        shell.all.remove(variables::IMAGE_TYPES.name);
-        shell.exported.remove(variables::IMAGE_TYPES.name);
+        // Bash cannot export an array: the variables of `-t` and `-p` vanish.
+        shell.remove(variables::IMAGE_TYPES);
+        if raw.has(OptionId::Packages) {
+            shell.remove(variables::INSTALL_PACKAGES);
+        }
         for option in OPTIONS {
             let Some(variable) = option.variable.filter(|_| raw.has(option.id)) else {
                 continue;
@@ -79,6 +81,11 @@ impl Shell {
         let value = value.into();
         self.all.set(variable.name, value.clone());
         self.exported.assign(variable.name, value);
+    }
+
+    fn remove(&mut self, variable: Variable) {
+        self.all.remove(variable.name);
+        self.exported.remove(variable.name);
     }
 
     /// The value as bytes, `None` if unset or empty.

@@ -41,7 +41,7 @@ variables! {
     COMPRESS_IMAGE = "COMPRESS_IMAGE", OptionOnly, "`true`", Caller, "",
         "Empty after `-u`: qcow2 is not compressed.";
     DIB_APPLIANCE = "DIB_APPLIANCE", Option, "`auto`", Caller, "",
-        "Where hooks run: `auto`, `namespace` or `microvm`. Ours.";
+        "Where hooks run: `auto`, `namespace` or `microvm`; `-c` does not clear it. Ours.";
     DIB_ARGS = "DIB_ARGS", Engine, "", Hooks, "",
         "The words of the command line, joined by blanks.";
     DIB_BLOCK_DEVICE = "DIB_BLOCK_DEVICE", User, "", Caller, "",
@@ -61,7 +61,7 @@ variables! {
     DIB_DEFAULT_INSTALLTYPE = "DIB_DEFAULT_INSTALLTYPE", Option, "`source`", Caller, "",
         "How elements install software: `source` or `package`. Hooks of phases after root see it in any case.";
     DIB_ELEMENTS_DIR = "DIB_ELEMENTS_DIR", User, "found, see `ELEMENTS_PATH`", Caller, "",
-        "Directory of upstream's own elements. Ours.";
+        "Directory of upstream's own elements; `-c` does not clear it. Ours.";
     DIB_ENV = "DIB_ENV", Engine, "", Hooks, "",
         "All variables that started with `DIB_` when the build began, as bash declares them.";
     DIB_GZIP_BIN = "DIB_GZIP_BIN", User, "`gzip`", Caller, "",
@@ -142,6 +142,8 @@ variables! {
         "Not `0`: an existing image is overwritten instead of renamed.";
     PATH = "PATH", User, "", Hooks, "",
         "Search path; `/sbin`, `/usr/sbin` and `/usr/local/sbin` are appended if they are missing.";
+    POSIXLY_CORRECT = "POSIXLY_CORRECT", User, "", Caller, "",
+        "Set, even if empty: the first element on the command line ends the options.";
     QEMU_IMG_OPTIONS = "QEMU_IMG_OPTIONS", Option, "", Caller, "",
         "Value of `-o` of `qemu-img convert`.";
     RAMDISK_ELEMENT = "RAMDISK_ELEMENT", Option, "`ramdisk`", Hooks, "",
