@@ -61,13 +61,11 @@ fn directories_below(entry: &Path) -> Result<Vec<PathBuf>, Error> {
             entry: entry.to_path_buf(),
         });
     }
-    let real = fs::canonicalize(entry).map_err(|source| unreadable(entry, source))?;
+    let real = fs::canonicalize(entry).map_err(Error::unreadable(entry))?;
     let mut found = Vec::new();
-    for item in fs::read_dir(&real).map_err(|source| unreadable(entry, source))? {
-        let item = item.map_err(|source| unreadable(entry, source))?;
-        let kind = item
-            .file_type()
-            .map_err(|source| unreadable(&item.path(), source))?;
+    for item in fs::read_dir(&real).map_err(Error::unreadable(entry))? {
+        let item = item.map_err(Error::unreadable(entry))?;
+        let kind = item.file_type().map_err(Error::unreadable(&item.path()))?;
         if kind.is_dir() {
             found.push((true, item.path()));
         } else if kind.is_symlink() && item.path().is_dir() {
@@ -81,7 +79,7 @@ fn directories_below(entry: &Path) -> Result<Vec<PathBuf>, Error> {
             if real {
                 Ok(path)
             } else {
-                fs::canonicalize(&path).map_err(|source| unreadable(&path, source))
+                fs::canonicalize(&path).map_err(Error::unreadable(&path))
             }
         })
         .collect()
@@ -93,7 +91,7 @@ fn read_names(path: &Path) -> Result<BTreeSet<String>, Error> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        Err(source) => return Err(unreadable(path, source)),
+        Err(source) => return Err(Error::unreadable(path)(source)),
     };
     let text = String::from_utf8(bytes).map_err(|_| Error::NotText {
         path: path.to_path_buf(),
@@ -110,13 +108,6 @@ fn parse_names(text: &str) -> BTreeSet<String> {
         .filter(|line| !line.is_empty())
         .map(str::to_owned)
         .collect()
-}
-
-fn unreadable(path: &Path, source: io::Error) -> Error {
-    Error::Unreadable {
-        path: path.to_path_buf(),
-        source,
-    }
 }
 
 #[cfg(test)]
@@ -139,7 +130,7 @@ mod tests {
         fs::write(path.join("file"), "").unwrap();
         symlink("foo", path.join("alias")).unwrap();
         symlink("nowhere", path.join("dangling")).unwrap();
-        let catalog = Catalog::find(&[path.clone()]).unwrap();
+        let catalog = Catalog::find(std::slice::from_ref(&path)).unwrap();
         assert_eq!(names(&catalog), [".hidden", "__pycache__", "foo", "z"]);
         assert_eq!(
             catalog.overrides,

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Error, Hook};
-use crate::plan::Phase;
+use super::{Error, Hook, Phase};
 
 /// A hook that reads the block device of the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,10 +72,7 @@ pub fn reads_block_device(hook: &Hook) -> Result<Option<BlockDeviceUse>, Error> 
             "hooks of block-device.d make the block device",
         )));
     }
-    let bytes = fs::read(&hook.path).map_err(|source| Error::Unreadable {
-        path: hook.path.clone(),
-        source,
-    })?;
+    let bytes = fs::read(&hook.path).map_err(Error::unreadable(&hook.path))?;
     let text = String::from_utf8_lossy(&bytes);
     Ok(first_sign(&text).map(|(line, why)| found(line, why)))
 }

@@ -1,7 +1,8 @@
 //! Errors of finding, resolving and merging elements.
 
+use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Explain;
 
@@ -63,42 +64,53 @@ pub enum Error {
     },
     /// Two elements have a hook of the same name (`generate_hooks`).
     #[error(
-        "There is a duplicated hook in your elements: /{directory}/{name} (in '{first_element}': {}, and in '{second_element}': {})",
-        .first.display(), .second.display()
+        "There is a duplicated hook in your elements: /{directory}/{name} (in {first}, and in {second})"
     )]
     DuplicateHook {
         /// First-level directory, `install.d`.
         directory: String,
         /// File name.
         name: String,
-        /// Element that comes first by name.
-        first_element: String,
-        /// Its file.
-        first: PathBuf,
-        /// Element that comes second.
-        second_element: String,
-        /// Its file.
-        second: PathBuf,
+        /// The file of the element that comes first by name.
+        first: Box<Origin>,
+        /// The other one.
+        second: Box<Origin>,
     },
     /// A directory of one element and a file of another have the same name.
-    #[error(
-        "{directory}/{name} is a directory in element '{first_element}' ({}) and a file in '{second_element}' ({})",
-        .first.display(), .second.display()
-    )]
+    #[error("{} is a directory in {directory}, and a file in {file}", .path.display())]
     DirectoryAndFile {
-        /// First-level directory; empty for the top of the elements.
-        directory: String,
-        /// Name of both.
-        name: String,
-        /// Element with the directory.
-        first_element: String,
+        /// Path of both in the merged tree.
+        path: PathBuf,
         /// The directory.
-        first: PathBuf,
-        /// Element with the file.
-        second_element: String,
+        directory: Box<Origin>,
         /// The file.
-        second: PathBuf,
+        file: Box<Origin>,
     },
+}
+
+/// A file or directory of an element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Name of the element.
+    pub element: String,
+    /// Absolute path.
+    pub path: PathBuf,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}': {}", self.element, self.path.display())
+    }
+}
+
+impl Error {
+    /// An I/O error on `path`, to be used with `map_err`.
+    pub(super) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
+        move |source| Error::Unreadable {
+            path: path.to_path_buf(),
+            source,
+        }
+    }
 }
 
 fn asked_for_by(chain: &[String]) -> String {

@@ -1,18 +1,19 @@
 //! Merging the hooks of all elements into one tree (upstream `generate_hooks`)
 //! and predicting from it which hooks run, in which order (`dib-run-parts`).
 
+mod select;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
-use super::order::{compare_environment_files, compare_hooks, is_environment_name, is_hook_name};
-use super::{Element, ElementSet, Error, Hook};
-use crate::plan::{HookCopy, Phase};
+use super::{Element, ElementSet, Error, Hook, HookCopy, Origin, Phase};
 
 /// Longest chain of links that the kernel follows.
 const MAX_LINKS: usize = 40;
@@ -115,15 +116,19 @@ pub fn merge(set: &ElementSet) -> Result<MergedHooks, Error> {
     for element in &set.elements {
         tree.add_element(element)?;
     }
-    tree.select_hooks()?;
-    tree.select_environment_files()?;
-    Ok(tree.merged)
+    let (hooks, notices) = tree.select_hooks()?;
+    Ok(MergedHooks {
+        hooks,
+        notices,
+        environment_files: tree.select_environment_files(),
+        directories: tree.directories.into_keys().collect(),
+        copies: tree.copies,
+    })
 }
 
 #[derive(Debug, Clone)]
 struct Entry {
-    element: String,
-    path: PathBuf,
+    origin: Origin,
     kind: Kind,
 }
 
@@ -137,7 +142,7 @@ enum Kind {
 impl Kind {
     fn of(path: &Path) -> Result<Kind, Error> {
         let file_type = fs::symlink_metadata(path)
-            .map_err(|source| unreadable(path, source))?
+            .map_err(Error::unreadable(path))?
             .file_type();
         Ok(if file_type.is_symlink() {
             Kind::Link
@@ -149,12 +154,14 @@ impl Kind {
     }
 }
 
-/// The tree while it is put together. Keys are `(directory, name)`; the
-/// directory of top-level files is empty. Directories that several elements
-/// share have an entry each.
+/// The tree while it is put together. Keys of `entries` are `(directory,
+/// name)`; the directory of top-level files is empty. What several elements
+/// share has an entry for each.
 #[derive(Default)]
 struct Tree {
-    merged: MergedHooks,
+    copies: Vec<HookCopy>,
+    /// First-level directories with the first element that has each.
+    directories: BTreeMap<String, Origin>,
     entries: BTreeMap<(String, String), Vec<Entry>>,
 }
 
@@ -167,122 +174,91 @@ impl Tree {
                 continue;
             };
             let name = lossy_name(&path);
+            let origin = Origin {
+                element: element.name.clone(),
+                path,
+            };
             if metadata.is_dir() && name != "tests" && name != "__pycache__" {
-                if path.file_name().and_then(|name| name.to_str()).is_none() {
-                    return Err(Error::NotText { path });
-                }
-                self.add_directory(element, &path, &name)?;
+                self.add_directory(origin, name)?;
             } else if metadata.is_file() && !name.ends_with(".pyc") {
-                files.push(path);
+                files.push((origin, name));
             }
         }
-        for path in files {
-            self.add_top_level_file(element, path)?;
+        for (origin, name) in files {
+            self.add_top_level_file(origin, name)?;
         }
         Ok(())
     }
 
-    fn add_directory(&mut self, element: &Element, path: &Path, name: &str) -> Result<(), Error> {
-        if let Some(file) = self.last("", name) {
-            return Err(collision(
-                "",
-                name,
-                (&element.name, path),
-                (&file.element, &file.path),
-            ));
+    fn add_directory(&mut self, origin: Origin, name: String) -> Result<(), Error> {
+        if origin
+            .path
+            .file_name()
+            .is_none_or(|raw| raw != name.as_str())
+        {
+            return Err(Error::NotText { path: origin.path });
         }
-        self.merged.directories.insert(name.to_owned());
-        for path in children(path)? {
-            if !lossy_name(&path).starts_with('.') {
-                self.add_entry(element, path, name)?;
+        if let Some(file) = self.last("", &name) {
+            let file = file.origin.clone();
+            return Err(collision(Path::new(&name), origin, file));
+        }
+        for path in children(&origin.path)? {
+            let child = lossy_name(&path);
+            if !child.starts_with('.') {
+                let element = origin.element.clone();
+                self.add_entry(Origin { element, path }, &name, child)?;
             }
         }
+        self.directories.entry(name).or_insert(origin);
         Ok(())
     }
 
-    fn add_entry(
-        &mut self,
-        element: &Element,
-        path: PathBuf,
-        directory: &str,
-    ) -> Result<(), Error> {
-        let name = lossy_name(&path);
-        let kind = Kind::of(&path)?;
+    fn add_entry(&mut self, origin: Origin, directory: &str, name: String) -> Result<(), Error> {
+        let kind = Kind::of(&origin.path)?;
         if let Some(old) = self.last(directory, &name) {
             let is_file = match old.kind {
                 Kind::File => true,
                 Kind::Directory => false,
                 // Whether it resolves in the tree depends on what was copied
                 // before; upstream's order is random, so both count.
-                Kind::Link => old.path.is_file() || self.resolve(directory, &name).is_some(),
+                Kind::Link => old.origin.path.is_file() || self.resolve(directory, &name).is_some(),
             };
             if is_file {
                 return Err(Error::DuplicateHook {
                     directory: directory.to_owned(),
                     name,
-                    first_element: old.element.clone(),
-                    first: old.path.clone(),
-                    second_element: element.name.clone(),
-                    second: path,
+                    first: Box::new(old.origin.clone()),
+                    second: Box::new(origin),
                 });
             }
             if old.kind == Kind::Directory && kind != Kind::Directory {
-                let old = (old.element.as_str(), old.path.as_path());
-                return Err(collision(directory, &name, old, (&element.name, &path)));
+                let path = Path::new(directory).join(&name);
+                return Err(collision(&path, old.origin.clone(), origin));
             }
         }
-        self.push(element, path, directory, name, kind);
+        self.push(origin, kind, directory, name);
         Ok(())
     }
 
-    fn add_top_level_file(&mut self, element: &Element, path: PathBuf) -> Result<(), Error> {
-        let name = lossy_name(&path);
-        if self.merged.directories.contains(&name) {
-            let owner = self
-                .entries
-                .iter()
-                .find(|((directory, _), _)| *directory == name);
-            let owner = owner.and_then(|(_, entries)| entries.first());
-            let (first_element, first) = match owner {
-                Some(entry) => (
-                    entry.element.as_str(),
-                    entry.path.parent().unwrap_or(&entry.path),
-                ),
-                None => ("", Path::new(&name)),
-            };
-            return Err(collision(
-                "",
-                &name,
-                (first_element, first),
-                (&element.name, &path),
-            ));
+    fn add_top_level_file(&mut self, origin: Origin, name: String) -> Result<(), Error> {
+        if let Some(directory) = self.directories.get(&name) {
+            return Err(collision(Path::new(&name), directory.clone(), origin));
         }
-        let kind = Kind::of(&path)?;
-        self.push(element, path, "", name, kind);
+        let kind = Kind::of(&origin.path)?;
+        self.push(origin, kind, "", name);
         Ok(())
     }
 
-    fn push(
-        &mut self,
-        element: &Element,
-        path: PathBuf,
-        directory: &str,
-        name: String,
-        kind: Kind,
-    ) {
-        self.merged.copies.push(HookCopy {
-            element: element.name.clone(),
-            source: path.clone(),
+    fn push(&mut self, origin: Origin, kind: Kind, directory: &str, name: String) {
+        self.copies.push(HookCopy {
+            element: origin.element.clone(),
+            source: origin.path.clone(),
             directory: directory.to_owned(),
         });
         self.entries
             .entry((directory.to_owned(), name))
             .or_default()
-            .push(Entry {
-                element: element.name.clone(),
-                path,
-                kind,
-            });
+            .push(Entry { origin, kind });
     }
 
     fn last(&self, directory: &str, name: &str) -> Option<&Entry> {
@@ -305,14 +281,21 @@ impl Tree {
             let entries = self.entries.get(&(directory.to_owned(), name.clone()))?;
             if !rest.is_empty() {
                 let rest: PathBuf = rest.iter().collect();
-                let mut found = entries.iter().rev().map(|entry| entry.path.join(&rest));
+                let mut found = entries
+                    .iter()
+                    .rev()
+                    .map(|entry| entry.origin.path.join(&rest));
                 return found.find(|path| path.is_file());
             }
             let entry = entries.last()?;
             if entry.kind != Kind::Link {
-                return entry.path.is_file().then(|| entry.path.clone());
+                return entry
+                    .origin
+                    .path
+                    .is_file()
+                    .then(|| entry.origin.path.clone());
             }
-            let target = fs::read_link(&entry.path).ok()?;
+            let target = fs::read_link(&entry.origin.path).ok()?;
             if target.is_absolute() {
                 return target.is_file().then_some(target);
             }
@@ -332,94 +315,6 @@ impl Tree {
             })
             .filter_map(|((_, name), entries)| Some((name, entries.last()?)))
     }
-
-    fn select_hooks(&mut self) -> Result<(), Error> {
-        let mut all = BTreeMap::new();
-        let mut notices = Vec::new();
-        for phase in Phase::ALL {
-            let directory = phase.directory();
-            let mut hooks = Vec::new();
-            for (name, entry) in self.listing(&directory) {
-                let file = self.resolve(&directory, name);
-                let (runs, reason) = judge(name, entry, file.as_deref())?;
-                if let Some(reason) = reason {
-                    notices.push(HookNotice {
-                        phase,
-                        name: name.clone(),
-                        element: entry.element.clone(),
-                        path: entry.path.clone(),
-                        reason,
-                    });
-                }
-                if runs {
-                    hooks.push(Hook {
-                        phase,
-                        name: name.clone(),
-                        element: entry.element.clone(),
-                        path: entry.path.clone(),
-                    });
-                }
-            }
-            hooks.sort_by(|left, right| compare_hooks(&left.name, &right.name));
-            if !hooks.is_empty() {
-                all.insert(phase, hooks);
-            }
-        }
-        self.merged.hooks = all;
-        self.merged.notices = notices;
-        Ok(())
-    }
-
-    fn select_environment_files(&mut self) -> Result<(), Error> {
-        let mut files: Vec<EnvironmentFile> = self
-            .listing("environment.d")
-            .filter(|(name, _)| is_environment_name(name))
-            .filter(|(name, _)| self.resolve("environment.d", name).is_some())
-            .map(|(name, entry)| EnvironmentFile {
-                name: name.clone(),
-                element: entry.element.clone(),
-                path: entry.path.clone(),
-            })
-            .collect();
-        files.sort_by(|left, right| compare_environment_files(&left.name, &right.name));
-        self.merged.environment_files = files;
-        Ok(())
-    }
-}
-
-/// Whether an entry of a phase's directory runs, and what is odd about it.
-/// `file` is the regular file that it is or leads to.
-fn judge(
-    name: &str,
-    entry: &Entry,
-    file: Option<&Path>,
-) -> Result<(bool, Option<NoticeReason>), Error> {
-    let good_name = is_hook_name(name);
-    let Some(file) = file else {
-        let dangling = entry.kind == Kind::Link && !entry.path.is_dir() && good_name;
-        return Ok((false, dangling.then_some(NoticeReason::DanglingLink)));
-    };
-    let metadata = fs::metadata(file).map_err(|source| unreadable(file, source))?;
-    // Hooks are started by the appliance's root, for whom any x bit will do.
-    let executable = metadata.permissions().mode() & 0o111 != 0;
-    Ok(match (good_name, executable) {
-        (true, true) => (
-            true,
-            (!has_interpreter(file)?).then_some(NoticeReason::NoShebang),
-        ),
-        (true, false) => (false, Some(NoticeReason::NotExecutable)),
-        (false, true) => (false, Some(NoticeReason::BadName)),
-        (false, false) => (false, None),
-    })
-}
-
-/// Whether the kernel can execute the file: a `#!` line or an ELF header.
-fn has_interpreter(path: &Path) -> Result<bool, Error> {
-    let mut head = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(4).read_to_end(&mut head))
-        .map_err(|source| unreadable(path, source))?;
-    Ok(head.starts_with(b"#!") || head == b"\x7fELF")
 }
 
 /// Where a relative link in `directory` of the tree leads, as names from the
@@ -440,14 +335,11 @@ fn follow(directory: &str, target: &Path) -> Option<Vec<String>> {
     Some(place)
 }
 
-fn collision(directory: &str, name: &str, first: (&str, &Path), second: (&str, &Path)) -> Error {
+fn collision(path: &Path, directory: Origin, file: Origin) -> Error {
     Error::DirectoryAndFile {
-        directory: directory.to_owned(),
-        name: name.to_owned(),
-        first_element: first.0.to_owned(),
-        first: first.1.to_path_buf(),
-        second_element: second.0.to_owned(),
-        second: second.1.to_path_buf(),
+        path: path.to_path_buf(),
+        directory: Box::new(directory),
+        file: Box::new(file),
     }
 }
 
@@ -459,7 +351,7 @@ fn children(path: &Path) -> Result<Vec<PathBuf>, Error> {
                 .map(|item| Ok(item?.path()))
                 .collect::<io::Result<Vec<_>>>()
         })
-        .map_err(|source| unreadable(path, source))?;
+        .map_err(Error::unreadable(path))?;
     children.sort();
     Ok(children)
 }
@@ -469,13 +361,3 @@ fn lossy_name(path: &Path) -> String {
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()
 }
-
-fn unreadable(path: &Path, source: io::Error) -> Error {
-    Error::Unreadable {
-        path: path.to_path_buf(),
-        source,
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -5,13 +5,15 @@ mod devices;
 mod error;
 mod hooks;
 mod order;
+mod phase;
 mod resolver;
 mod tools;
 
 pub use devices::{reads_block_device, BlockDeviceUse};
-pub use error::Error;
+pub use error::{Error, Origin};
 pub use hooks::{merge, EnvironmentFile, HookNotice, MergedHooks, NoticeReason};
 pub use order::{compare_environment_files, compare_hooks, is_environment_name, is_hook_name};
+pub use phase::{Location, Phase};
 pub use resolver::resolve;
 pub use tools::{host_tools, Need, ToolNeed};
 
@@ -19,10 +21,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-
-mod phase;
-
-pub use phase::{Location, Phase};
 
 /// An element as found on `ELEMENTS_PATH`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

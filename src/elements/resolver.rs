@@ -82,8 +82,6 @@ impl<'a> Search<'a> {
             if !askers.iter().any(|asker| asker == name) {
                 askers.push(name.to_owned());
             }
-            // Remembered as seen even when provided: a later asker must not
-            // bring it back.
             if self.seen.insert(dependency.clone()) && !self.provided_by.contains_key(dependency) {
                 self.queue.push_back(dependency.clone());
             }

@@ -1,4 +1,5 @@
-use std::os::unix::fs::symlink;
+use std::collections::BTreeSet;
+use std::os::unix::fs::{symlink, PermissionsExt};
 
 use super::*;
 
@@ -134,15 +135,15 @@ fn collisions_are_refused_by_name() {
         ),
         (
             &["a/bin/tool/x=x", "b/bin/tool=x"],
-            "bin/tool is a directory in element 'a' (a/bin/tool) and a file in 'b' (b/bin/tool)",
+            "bin/tool is a directory in 'a': a/bin/tool, and a file in 'b': b/bin/tool",
         ),
         (
             &["a/thing=x", "b/thing/x=x"],
-            "/thing is a directory in element 'b' (b/thing) and a file in 'a' (a/thing)",
+            "thing is a directory in 'b': b/thing, and a file in 'a': a/thing",
         ),
         (
             &["a/thing/x=x", "b/thing=x"],
-            "/thing is a directory in element 'a' (a/thing) and a file in 'b' (b/thing)",
+            "thing is a directory in 'a': a/thing, and a file in 'b': b/thing",
         ),
     ] {
         assert_eq!(Elements::new(files).refusal(), expected);
