@@ -382,6 +382,6 @@ mod tests {
                 &format!("a{n}: &a{n} [*a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}]\n");
         }
         assert!(matches!(load(&bomb), Err(YamlError::TooLarge)));
-        assert!(matches!(load(&"[".repeat(5000)), Err(_)));
+        assert!(load(&"[".repeat(5000)).is_err());
     }
 }

@@ -1,1 +1,31 @@
-//! output
+//! Outputs: archives, disk images, checksums, names of old images.
+//!
+//! All but [`commit`] and [`docker`] run in the appliance, as root of a user
+//! namespace: no loop device, no mount, no mknod. Paths are explicit, and every
+//! tool of the host goes through one runner.
+//!
+//! * [`archive`]: tar, aci, squashfs.
+//! * [`disk`]: a raw disk image from trees.
+//! * [`convert`]: `qemu-img convert`, compression, the raw image itself.
+//! * [`nodes`]: device nodes that a user namespace cannot make.
+//! * [`commit`]: checksums, old images, everything into place or nothing.
+//! * [`docker`]: import into a container engine.
+
+pub mod archive;
+pub mod checksum;
+pub mod commit;
+pub mod convert;
+pub mod disk;
+pub mod docker;
+mod error;
+pub mod nodes;
+mod tar_nodes;
+mod tool;
+mod tree;
+
+#[cfg(test)]
+mod testing;
+
+pub use error::Error;
+pub use nodes::NodeRegistry;
+pub use tree::disk_usage;

@@ -1,0 +1,168 @@
+//! Archives of the tree: tar, aci, squashfs.
+
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::plan::Archive;
+
+use super::error::io_error;
+use super::nodes::{NodeRegistry, PlacedNode};
+use super::tool::Tool;
+use super::{tar_nodes, Error};
+
+/// Packs `tree` into the file `output` (`lib/disk-image-create`, "Creating
+/// image file"). Kernel filesystems below the tree must be unmounted;
+/// placeholders of `nodes` become device nodes. An existing `output` is
+/// overwritten; after an error it may be incomplete.
+///
+/// # Errors
+/// A missing or failing tool, or a device node that cannot be written.
+pub fn pack(
+    archive: &Archive,
+    tree: &Path,
+    output: &Path,
+    nodes: &NodeRegistry,
+) -> Result<(), Error> {
+    let nodes = nodes.locate(tree)?;
+    // The tools would create the file with a mode of their own choice.
+    File::create(output).map_err(io_error("create", output))?;
+    match archive {
+        Archive::Tar => {
+            tar(tree, output, None)?;
+            tar_nodes::patch(output, "./", &outside_kernel_trees(&nodes))
+        }
+        Archive::Aci { manifest } => {
+            tar(tree, output, Some("--transform=s,^.,rootfs,S"))?;
+            tar_nodes::patch(output, "rootfs/", &outside_kernel_trees(&nodes))?;
+            match manifest {
+                Some(manifest) => append_manifest(output, manifest),
+                None => Ok(()),
+            }
+        }
+        Archive::Squashfs => squashfs(tree, output, &nodes),
+    }
+}
+
+/// `./sys` and `./proc` are not in the archive, nor is what they hold.
+fn outside_kernel_trees(nodes: &[PlacedNode]) -> Vec<PlacedNode> {
+    nodes
+        .iter()
+        .filter(|node| !node.path.starts_with("sys") && !node.path.starts_with("proc"))
+        .cloned()
+        .collect()
+}
+
+/// Upstream's tar, with a stable order and owners by number: names would come
+/// from the appliance's passwd. Really sparse files stay sparse.
+fn tar(tree: &Path, output: &Path, transform: Option<&str>) -> Result<(), Error> {
+    Tool::new("tar", "tar")?
+        .arg("-C")
+        .arg(tree)
+        .arg("-cf")
+        .arg(output)
+        // A colon in the name of the output does not mean another machine.
+        .arg("--force-local")
+        .args(["--anchored", "--exclude=./sys", "--exclude=./proc"])
+        .args(["--xattrs", "--xattrs-include=*"])
+        .args(["--sparse", "--sort=name", "--numeric-owner"])
+        .args(transform)
+        .arg(".")
+        .run()
+        .map(drop)
+}
+
+fn append_manifest(output: &Path, manifest: &Path) -> Result<(), Error> {
+    let directory = manifest
+        .parent()
+        .filter(|path| !path.as_os_str().is_empty());
+    let name = manifest.file_name().unwrap_or(manifest.as_os_str());
+    // The whole name, so that no pattern character of it has a meaning.
+    Tool::new("tar", "tar")?
+        .arg("-C")
+        .arg(directory.unwrap_or(Path::new(".")))
+        .arg("-rf")
+        .arg(output)
+        .args(["--force-local", "--numeric-owner"])
+        .arg("--transform=s,.*,manifest,S")
+        .arg("--")
+        .arg(name)
+        .run()
+        .map(drop)
+}
+
+/// mksquashfs with upstream's options on all processors. Placeholders are left
+/// out and come back as pseudo definitions.
+fn squashfs(tree: &Path, output: &Path, nodes: &[PlacedNode]) -> Result<(), Error> {
+    let definitions = pseudo_definitions(nodes)?;
+    let mut tool = Tool::new("mksquashfs", "squashfs-tools")?
+        .arg(tree)
+        .arg(output)
+        .args([
+            "-comp",
+            "xz",
+            "-noappend",
+            "-no-recovery",
+            "-no-progress",
+            "-quiet",
+        ]);
+    let file =
+        tempfile::NamedTempFile::new().map_err(io_error("create a file in", Path::new("/tmp")))?;
+    if !definitions.is_empty() {
+        std::fs::write(file.path(), definitions).map_err(io_error("write", file.path()))?;
+        tool = tool.arg("-pf").arg(file.path());
+    }
+    let mut excluded: Vec<PathBuf> = nodes.iter().map(|node| tree.join(&node.path)).collect();
+    for name in ["proc", "sys"] {
+        excluded.extend(children(&tree.join(name))?);
+    }
+    if !excluded.is_empty() {
+        // Everything after -e is a path to leave out, and so it comes last.
+        tool = tool.arg("-e").args(&excluded);
+    }
+    tool.run().map(drop)
+}
+
+fn children(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    if !directory.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+        return Ok(Vec::new());
+    }
+    std::fs::read_dir(directory)
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect()
+        })
+        .map_err(io_error("read", directory))
+}
+
+fn pseudo_definitions(nodes: &[PlacedNode]) -> Result<Vec<u8>, Error> {
+    use std::os::unix::fs::MetadataExt;
+    let mut text = Vec::new();
+    for node in nodes {
+        for byte in node.path.as_os_str().as_bytes() {
+            if *byte == b'\n' {
+                return Err(Error::NodeName {
+                    tool: "mksquashfs",
+                    path: node.path.clone(),
+                });
+            }
+            if !byte.is_ascii_alphanumeric() && !b"/._-".contains(byte) {
+                text.push(b'\\');
+            }
+            text.push(*byte);
+        }
+        let line = format!(
+            " {} {} {:o} {} {} {} {}\n",
+            node.entry.kind.letter().to_ascii_uppercase(),
+            node.metadata.mtime().max(0),
+            node.metadata.mode() & 0o7777,
+            node.metadata.uid(),
+            node.metadata.gid(),
+            node.entry.major,
+            node.entry.minor
+        );
+        text.extend_from_slice(line.as_bytes());
+    }
+    Ok(text)
+}

@@ -1,0 +1,454 @@
+//! Outputs go from the staging directory to their final names, all or none.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::request::Checksums;
+
+use super::checksum;
+use super::error::io_error;
+use super::Error;
+
+/// A file that goes from the staging directory to its final name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staged {
+    /// Its name in the staging directory.
+    pub file: String,
+    /// Where it goes: absolute, on the same filesystem.
+    pub destination: PathBuf,
+    /// The destination as messages and checksum files show it: the path as it
+    /// was given with `-o`, and the type.
+    pub shown: String,
+}
+
+/// Everything that becomes visible at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The staging directory.
+    pub staging: PathBuf,
+    /// The outputs, in the order in which they are announced.
+    pub outputs: Vec<Staged>,
+    /// Directory whose content goes beside the image (files replace files,
+    /// directories are merged), and the directory that it goes to.
+    pub side: Option<(PathBuf, PathBuf)>,
+    /// Checksum files to write for every output.
+    pub checksums: Checksums,
+    /// Replace outputs that exist; else they are renamed first.
+    pub overwrite: bool,
+}
+
+impl Commit {
+    /// Writes checksums, moves old images away, and renames everything into
+    /// place (`finish_image`); `say` gets upstream's messages. Upstream renames
+    /// and checksums converted images only; here every file format gets both.
+    ///
+    /// # Errors
+    /// What failed; all renames are undone then, and old files are back.
+    pub fn run(&self, say: &mut dyn FnMut(&str)) -> Result<(), Error> {
+        let checksums = self.write_checksums()?;
+        for output in &self.outputs {
+            let path = self.staging.join(&output.file);
+            // Names must not become durable before what they name.
+            File::open(&path)
+                .and_then(|file| file.sync_data())
+                .map_err(io_error("write out", &path))?;
+        }
+        let mut moves = Moves::default();
+        let done = self.rename_all(&checksums, &mut moves, say);
+        match done {
+            Ok(()) => moves.keep(),
+            Err(error) => {
+                moves.undo();
+                return Err(error);
+            }
+        }
+        for output in &self.outputs {
+            say(&format!("Image file {} created...", output.shown));
+        }
+        Ok(())
+    }
+
+    /// Writes checksum files into the staging directory; they move with the rest.
+    fn write_checksums(&self) -> Result<Vec<Staged>, Error> {
+        let mut written = Vec::new();
+        if self.checksums == Checksums::default() {
+            return Ok(written);
+        }
+        for output in &self.outputs {
+            let path = self.staging.join(&output.file);
+            let digests = checksum::digests(&path, self.checksums)?;
+            for (kind, digest) in [("md5", digests.md5), ("sha256", digests.sha256)] {
+                let Some(digest) = digest else {
+                    continue;
+                };
+                let file = format!("{}.{kind}", output.file);
+                let path = self.staging.join(&file);
+                std::fs::write(&path, checksum::line(&digest, &output.shown))
+                    .map_err(io_error("write", &path))?;
+                written.push(Staged {
+                    file,
+                    destination: with_suffix(&output.destination, kind),
+                    shown: format!("{}.{kind}", output.shown),
+                });
+            }
+        }
+        Ok(written)
+    }
+
+    fn rename_all(
+        &self,
+        checksums: &[Staged],
+        moves: &mut Moves,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(), Error> {
+        if !self.overwrite {
+            for output in &self.outputs {
+                self.move_old_away(output, moves, say)?;
+            }
+        }
+        for staged in self.outputs.iter().chain(checksums) {
+            moves.replace(&self.staging.join(&staged.file), &staged.destination)?;
+        }
+        if let Some((source, directory)) = &self.side {
+            if source.exists() {
+                merge(source, directory, moves)?;
+            }
+        }
+        for directory in self.outputs.iter().filter_map(|o| o.destination.parent()) {
+            File::open(directory)
+                .and_then(|directory| directory.sync_all())
+                .map_err(io_error("write out", directory))?;
+        }
+        Ok(())
+    }
+
+    fn move_old_away(
+        &self,
+        output: &Staged,
+        moves: &mut Moves,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(), Error> {
+        // As test -f does: through links, regular files only.
+        if !output.destination.is_file() {
+            return Ok(());
+        }
+        let mut now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs() as i64);
+        let mut stamp = local_stamp(now);
+        while old_path(&output.destination, &stamp)
+            .symlink_metadata()
+            .is_ok()
+        {
+            now += 1;
+            stamp = local_stamp(now);
+        }
+        let old = old_path(&output.destination, &stamp);
+        say(&format!(
+            "Old image found. Renaming it to {}",
+            old_name(&output.shown, &stamp)
+        ));
+        moves.rename(&output.destination, &old)?;
+        for kind in ["md5", "sha256"] {
+            let sum = with_suffix(&output.destination, kind);
+            if sum.is_file() {
+                moves.rename(&sum, &with_suffix(&old, kind))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts all files below `source` to the same places below `directory`.
+fn merge(source: &Path, directory: &Path, moves: &mut Moves) -> Result<(), Error> {
+    let mut entries: Vec<_> = std::fs::read_dir(source)
+        .and_then(|entries| entries.collect())
+        .map_err(io_error("read", source))?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let from = entry.path();
+        let to = directory.join(entry.file_name());
+        let kind = entry.file_type().map_err(io_error("stat", &from))?;
+        if !kind.is_dir() {
+            moves.replace(&from, &to)?;
+        } else if to.is_dir() {
+            merge(&from, &to, moves)?;
+        } else {
+            moves.rename(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
+/// What was renamed, so that it can be undone.
+#[derive(Default)]
+struct Moves {
+    done: Vec<(PathBuf, PathBuf)>,
+    backups: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Moves {
+    fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
+        std::fs::rename(from, to).map_err(|source| Error::Rename {
+            from: from.into(),
+            to: to.into(),
+            source,
+        })?;
+        self.done.push((from.into(), to.into()));
+        Ok(())
+    }
+
+    /// Renames over what may exist, keeping a second link to it until the end.
+    fn replace(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
+        let name = to.file_name().unwrap_or_default().to_string_lossy();
+        let backup = to.with_file_name(format!(".{name}.{}.old", std::process::id()));
+        match std::fs::hard_link(to, &backup) {
+            Ok(()) => self.backups.push((to.into(), backup)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // A filesystem without hard links, or a file of another user.
+            Err(_) if !to.is_dir() => {
+                std::fs::rename(to, &backup).map_err(|source| Error::Rename {
+                    from: to.into(),
+                    to: backup.clone(),
+                    source,
+                })?;
+                self.backups.push((to.into(), backup));
+            }
+            Err(_) => {}
+        }
+        self.rename(from, to)
+    }
+
+    fn keep(self) {
+        for (_, backup) in &self.backups {
+            // The new file is in place; a second name of the old one is only untidy.
+            let _ = std::fs::remove_file(backup);
+        }
+    }
+
+    fn undo(self) {
+        // The first failure is the one to report; each of these is independent.
+        for (from, to) in self.done.iter().rev() {
+            let _ = std::fs::rename(to, from);
+        }
+        for (to, backup) in self.backups.iter().rev() {
+            let _ = std::fs::rename(backup, to);
+        }
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+fn old_path(destination: &Path, stamp: &str) -> PathBuf {
+    let name = destination.file_name().unwrap_or_default();
+    destination.with_file_name(old_name(&name.to_string_lossy(), stamp))
+}
+
+/// `NAME-STAMP.TYPE`: the stamp goes before the last dot.
+fn old_name(shown: &str, stamp: &str) -> String {
+    match shown.rsplit_once('.') {
+        Some((name, kind)) => format!("{name}-{stamp}.{kind}"),
+        None => format!("{shown}-{stamp}"),
+    }
+}
+
+/// `YYYY.MM.DD-HH.MM.SS` in local time.
+fn local_stamp(seconds: i64) -> String {
+    // SAFETY: `tm` is plain data for which zeros are valid; localtime_r writes
+    // into it and keeps no pointer.
+    let time = unsafe {
+        let mut time: nix::libc::tm = std::mem::zeroed();
+        nix::libc::localtime_r(&seconds, &mut time);
+        time
+    };
+    format!(
+        "{:04}.{:02}.{:02}-{:02}.{:02}.{:02}",
+        time.tm_year + 1900,
+        time.tm_mon + 1,
+        time.tm_mday,
+        time.tm_hour,
+        time.tm_min,
+        time.tm_sec
+    )
+}
+
+/// Bytes that the caller may still write to the filesystem of `directory`.
+///
+/// # Errors
+/// If the directory cannot be examined.
+pub fn free_bytes(directory: &Path) -> Result<u64, Error> {
+    let stat = nix::sys::statvfs::statvfs(directory)
+        .map_err(|errno| io_error("examine", directory)(errno.into()))?;
+    Ok(stat.blocks_available() * stat.fragment_size())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Place {
+        directory: tempfile::TempDir,
+        commit: Commit,
+    }
+
+    fn place(types: &[&str]) -> Place {
+        let directory = tempfile::tempdir().unwrap();
+        let staging = directory.path().join(".staging");
+        std::fs::create_dir(&staging).unwrap();
+        let outputs = types
+            .iter()
+            .map(|kind| {
+                std::fs::write(staging.join(format!("img.{kind}")), format!("new {kind}")).unwrap();
+                Staged {
+                    file: format!("img.{kind}"),
+                    destination: directory.path().join(format!("img.{kind}")),
+                    shown: format!("out/img.{kind}"),
+                }
+            })
+            .collect();
+        let commit = Commit {
+            staging,
+            outputs,
+            side: None,
+            checksums: Checksums::default(),
+            overwrite: false,
+        };
+        Place { directory, commit }
+    }
+
+    impl Place {
+        fn path(&self, name: &str) -> PathBuf {
+            self.directory.path().join(name)
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+            std::fs::write(self.path(name), text).unwrap();
+        }
+
+        fn run(&self) -> (Result<(), Error>, Vec<String>) {
+            let mut said = Vec::new();
+            let result = self.commit.run(&mut |line| said.push(line.into()));
+            (result, said)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = std::fs::read_dir(self.directory.path()).unwrap();
+            let mut names: Vec<_> = entries
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .filter(|name| name != ".staging")
+                .collect();
+            names.sort();
+            names
+        }
+    }
+
+    #[test]
+    fn renames_old_images_with_their_checksums() {
+        let mut place = place(&["qcow2", "tar"]);
+        place.commit.checksums = Checksums {
+            md5: true,
+            sha256: true,
+        };
+        place.write("img.qcow2", "old");
+        place.write("img.qcow2.md5", "old sum");
+        let (result, said) = place.run();
+        result.unwrap();
+        let old = said[0]
+            .strip_prefix("Old image found. Renaming it to out/")
+            .unwrap()
+            .to_string();
+        let form = regex::Regex::new(r"^img-\d{4}(\.\d\d){2}-\d\d(\.\d\d){2}\.qcow2$").unwrap();
+        assert!(form.is_match(&old), "{old}");
+        assert_eq!(
+            said[1..],
+            [
+                "Image file out/img.qcow2 created...",
+                "Image file out/img.tar created..."
+            ]
+        );
+        assert_eq!(std::fs::read_to_string(place.path(&old)).unwrap(), "old");
+        assert_eq!(
+            std::fs::read_to_string(place.path(&format!("{old}.md5"))).unwrap(),
+            "old sum"
+        );
+        assert_eq!(
+            std::fs::read_to_string(place.path("img.qcow2")).unwrap(),
+            "new qcow2"
+        );
+        let sum = std::fs::read_to_string(place.path("img.tar.md5")).unwrap();
+        assert!(
+            sum.ends_with("  out/img.tar\n") && sum.len() == 32 + 14,
+            "{sum}"
+        );
+        assert_eq!(place.names().len(), 8);
+    }
+
+    #[test]
+    fn overwrites_when_told_to_and_leaves_nothing_else() {
+        let mut place = place(&["raw"]);
+        place.commit.overwrite = true;
+        place.write("img.raw", "old");
+        place.run().0.unwrap();
+        assert_eq!(place.names(), ["img.raw"]);
+        assert_eq!(
+            std::fs::read_to_string(place.path("img.raw")).unwrap(),
+            "new raw"
+        );
+    }
+
+    #[test]
+    fn a_failure_undoes_everything() {
+        for overwrite in [false, true] {
+            let mut place = place(&["qcow2", "tar"]);
+            place.commit.overwrite = overwrite;
+            place.write("img.qcow2", "old");
+            place.write("img.qcow2.sha256", "old sum");
+            // A directory in the way: the second rename fails.
+            place.write("img.tar/file", "x");
+            let (result, said) = place.run();
+            assert!(matches!(result, Err(Error::Rename { .. })));
+            assert!(!said.iter().any(|line| line.contains("created")));
+            assert_eq!(place.names(), ["img.qcow2", "img.qcow2.sha256", "img.tar"]);
+            assert_eq!(
+                std::fs::read_to_string(place.path("img.qcow2")).unwrap(),
+                "old"
+            );
+            assert!(place.commit.staging.join("img.qcow2").exists());
+        }
+    }
+
+    #[test]
+    fn side_files_are_merged() {
+        let mut place = place(&["tar"]);
+        place.write("side/img.kernel", "k");
+        place.write("side/img.d/manifests/new", "n");
+        place.write("side/img.d/manifests/both", "n");
+        place.write("img.d/manifests/both", "o");
+        place.write("img.d/manifests/kept", "o");
+        place.commit.side = Some((place.path("side"), place.directory.path().into()));
+        place.run().0.unwrap();
+        let read = |name: &str| std::fs::read_to_string(place.path(name)).unwrap();
+        assert_eq!(read("img.kernel"), "k");
+        assert_eq!(
+            read("img.d/manifests/new") + &read("img.d/manifests/both"),
+            "nn"
+        );
+        assert_eq!(read("img.d/manifests/kept"), "o");
+    }
+
+    #[test]
+    fn stamps_and_free_space() {
+        assert_eq!(old_name("a/b.c.tar", "S"), "a/b.c-S.tar");
+        assert_eq!(local_stamp(0).len(), 19);
+        assert!(free_bytes(Path::new("/tmp")).unwrap() > 0);
+        assert!(free_bytes(Path::new("/nonexistent")).is_err());
+    }
+}

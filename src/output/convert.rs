@@ -1,0 +1,118 @@
+//! The raw disk to its final formats.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::disk::copy_sparse;
+use super::error::io_error;
+use super::tool::Tool;
+use super::Error;
+
+/// Converts the raw disk with qemu-img (`compress_and_save_image`): `format` is
+/// qemu-img's name, `compress` its `-c`, `options` the words for `-o` (upstream
+/// expands them unquoted, so that further words are further arguments).
+///
+/// # Errors
+/// A missing or failing qemu-img; `output` may be incomplete then.
+pub fn convert(
+    raw: &Path,
+    format: &str,
+    compress: bool,
+    options: Option<&str>,
+    output: &Path,
+) -> Result<(), Error> {
+    // qemu-img would give the file a mode of its own choice.
+    File::create(output).map_err(io_error("create", output))?;
+    let mut tool = Tool::new("qemu-img", "qemu-utils")?.arg("convert");
+    if compress {
+        tool = tool.arg("-c");
+    }
+    // 16 coroutines compress on all processors. Other formats may need to be
+    // written in order (vmdk's streamOptimized).
+    if format == "qcow2" {
+        tool = tool.args(["-m", "16", "-W"]);
+    }
+    tool = tool.args(["-f", "raw", "-O", format]);
+    let mut words = options.unwrap_or("").split_whitespace();
+    if let Some(first) = words.next() {
+        tool = tool.arg("-o").arg(first).args(words);
+    }
+    // A relative name with a colon would be a protocol to qemu.
+    let raw = std::path::absolute(raw).map_err(io_error("resolve", raw))?;
+    let output = std::path::absolute(output).map_err(io_error("resolve", output))?;
+    tool.arg(raw).arg(output).run().map(drop)
+}
+
+/// `$PROGRAM -9 < input > output`; the program may have arguments of its own.
+///
+/// # Errors
+/// A missing or failing program; `output` may be incomplete then.
+pub fn gzip(program: &str, input: &Path, output: &Path) -> Result<(), Error> {
+    let mut words = program.split_whitespace();
+    let name = words.next().unwrap_or("gzip");
+    let package = match name.rsplit('/').next() {
+        Some("pigz") => "pigz",
+        Some("gzip") => "gzip",
+        _ => "that has it (DIB_GZIP_BIN names it)",
+    };
+    let tool = Tool::new(name, package)?.args(words).arg("-9");
+    let source = File::open(input).map_err(io_error("open", input))?;
+    let target = File::create(output).map_err(io_error("create", output))?;
+    tool.files(Some(source), Some(target)).run().map(drop)
+}
+
+/// Moves the raw disk to `output`, across filesystems too; holes stay holes.
+///
+/// # Errors
+/// If it can neither be renamed nor copied.
+pub fn take_raw(raw: &Path, output: &Path) -> Result<(), Error> {
+    match std::fs::rename(raw, output) {
+        Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+            copy_sparse(raw, output)?;
+            std::fs::remove_file(raw).map_err(io_error("remove", raw))
+        }
+        result => result.map_err(io_error("move", raw)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn converts_compresses_and_moves() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("raw"), vec![7u8; 3 << 20]).unwrap();
+        convert(
+            &path("raw"),
+            "qcow2",
+            true,
+            Some("compat=0.10,cluster_size=65536"),
+            &path("a:b.qcow2"),
+        )
+        .unwrap();
+        let check = Command::new("qemu-img")
+            .arg("compare")
+            .arg(path("raw"))
+            .arg(path("a:b.qcow2"))
+            .output();
+        assert!(check.unwrap().status.success());
+        let error = convert(&path("raw"), "nonsense", false, None, &path("x")).unwrap_err();
+        assert!(
+            error.to_string().contains("Unknown file format 'nonsense'"),
+            "{error}"
+        );
+        gzip("gzip -n", &path("raw"), &path("raw.gz")).unwrap();
+        let unpacked = Command::new("gzip")
+            .arg("-dc")
+            .arg(path("raw.gz"))
+            .output()
+            .unwrap();
+        assert!(unpacked.stdout == vec![7u8; 3 << 20]);
+        take_raw(&path("raw"), &path("taken")).unwrap();
+        assert!(!path("raw").exists() && path("taken").exists());
+    }
+}

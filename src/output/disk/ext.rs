@@ -1,0 +1,186 @@
+//! ext2, ext3, ext4: `mkfs -d`, and debugfs for what that does not carry.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::output::error::io_error;
+use crate::output::nodes::{walk_error, NodeRegistry, PlacedNode};
+use crate::output::tool::{tail, Tool};
+use crate::output::Error;
+
+use super::Job;
+
+pub(super) fn make(job: &Job, image: &Path, nodes: &NodeRegistry) -> Result<(), Error> {
+    let mut tool = job
+        .mkfs("e2fsprogs")?
+        .arg("-L")
+        .arg(&job.filesystem.label)
+        .arg("-U")
+        .arg(job.uuid()?)
+        .arg("-q");
+    if let Some(tree) = job.tree {
+        tool = tool.arg("-d").arg(tree);
+    }
+    job.explain(tool.arg(image).run())?;
+    match job.tree {
+        Some(tree) => repair(tree, image, nodes),
+        None => Ok(()),
+    }
+}
+
+/// mke2fs 1.47 -d loses three things: owner, mode and times of the root
+/// directory, the fraction of all times, and the bits beyond 2038.
+fn repair(tree: &Path, image: &Path, nodes: &NodeRegistry) -> Result<(), Error> {
+    let mut script = Vec::new();
+    let root = tree.symlink_metadata().map_err(io_error("stat", tree))?;
+    set_inode(&mut script, "/".as_bytes(), &root, root.mode());
+    if has_extra_times(image)? {
+        times(&mut script, tree, &root)?;
+    }
+    devices(&mut script, &nodes.locate(tree)?)?;
+    debugfs(image, script)
+}
+
+/// Inodes of more than 128 bytes have the extra fields of times.
+fn has_extra_times(image: &Path) -> Result<bool, Error> {
+    let mut size = [0u8; 2];
+    File::open(image)
+        .and_then(|file| file.read_exact_at(&mut size, 1024 + 88))
+        .map_err(io_error("read", image))?;
+    Ok(u16::from_le_bytes(size) > 128)
+}
+
+/// `mtime_extra`: nanoseconds above two bits of the seconds' next digits.
+fn extra(metadata: &Metadata) -> u64 {
+    let seconds = metadata.mtime();
+    let low = i64::from(seconds as i32);
+    let epoch = ((seconds - low) >> 32) as u64 & 3;
+    (metadata.mtime_nsec() as u64) << 2 | epoch
+}
+
+fn times(script: &mut Vec<u8>, tree: &Path, root: &Metadata) -> Result<(), Error> {
+    let mut done = std::collections::HashSet::new();
+    command(
+        script,
+        &[b"sif", b"/", b"mtime_extra"],
+        &extra(root).to_string(),
+    );
+    for item in walkdir::WalkDir::new(tree).min_depth(1) {
+        let item = item.map_err(|error| walk_error(tree, error))?;
+        let metadata = item.metadata().map_err(|error| walk_error(tree, error))?;
+        let extra = extra(&metadata);
+        if extra == 0
+            || (metadata.nlink() > 1 && !metadata.is_dir() && !done.insert(metadata.ino()))
+        {
+            continue;
+        }
+        let path = inside(item.path().strip_prefix(tree).unwrap_or(item.path()));
+        // debugfs reads lines: such a name only loses the fraction of its time.
+        if !path.contains(&b'\n') {
+            command(script, &[b"sif", &path, b"mtime_extra"], &extra.to_string());
+        }
+    }
+    Ok(())
+}
+
+/// Replaces placeholders: mknod makes a new inode, and further names of the
+/// same placeholder become links to it.
+fn devices(script: &mut Vec<u8>, nodes: &[PlacedNode]) -> Result<(), Error> {
+    let mut first: HashMap<u64, (Vec<u8>, u32)> = HashMap::new();
+    for node in nodes {
+        let path = inside(&node.path);
+        if path.contains(&b'\n') {
+            return Err(Error::NodeName {
+                tool: "debugfs",
+                path: node.path.clone(),
+            });
+        }
+        command(script, &[b"rm", &path], "");
+        if let Some((original, links)) = first.get_mut(&node.metadata.ino()) {
+            *links += 1;
+            command(script, &[b"ln", original, &path], "");
+            command(
+                script,
+                &[b"sif", original, b"links_count"],
+                &links.to_string(),
+            );
+            continue;
+        }
+        let parent = inside(node.path.parent().unwrap_or(Path::new("")));
+        let name = node.path.file_name().unwrap_or(OsStr::new("")).as_bytes();
+        let kind = [node.entry.kind.letter() as u8];
+        command(script, &[b"cd", &parent], "");
+        let numbers = format!("{} {}", node.entry.major, node.entry.minor);
+        command(script, &[b"mknod", name, &kind], &numbers);
+        let format = match kind[0] {
+            b'b' => 0o060_000,
+            _ => 0o020_000,
+        };
+        let mode = format | (node.metadata.mode() & 0o7777);
+        set_inode(script, &path, &node.metadata, mode);
+        first.insert(node.metadata.ino(), (path, 1));
+    }
+    Ok(())
+}
+
+fn set_inode(script: &mut Vec<u8>, path: &[u8], metadata: &Metadata, mode: u32) {
+    let fields: [(&[u8], String); 4] = [
+        (b"mode", format!("0{mode:o}")),
+        (b"uid", metadata.uid().to_string()),
+        (b"gid", metadata.gid().to_string()),
+        (b"mtime", format!("@{}", metadata.mtime() as u32)),
+    ];
+    for (field, value) in fields {
+        command(script, &[b"sif", path, field], &value);
+    }
+}
+
+fn inside(path: &Path) -> Vec<u8> {
+    PathBuf::from("/")
+        .join(path)
+        .into_os_string()
+        .as_bytes()
+        .to_vec()
+}
+
+/// One line for debugfs: every word quoted, a quote doubled; then `rest` as it is.
+fn command(script: &mut Vec<u8>, words: &[&[u8]], rest: &str) {
+    for word in words {
+        script.push(b'"');
+        for byte in *word {
+            if *byte == b'"' {
+                script.push(b'"');
+            }
+            script.push(*byte);
+        }
+        script.extend_from_slice(b"\" ");
+    }
+    script.extend_from_slice(rest.as_bytes());
+    script.push(b'\n');
+}
+
+/// Runs a script. debugfs exits 0 whatever its commands did; only its messages
+/// tell, after a first line with its version.
+fn debugfs(image: &Path, script: Vec<u8>) -> Result<(), Error> {
+    let messages = Tool::new("debugfs", "e2fsprogs")?
+        .args(["-w", "-f", "-"])
+        .arg(image)
+        .input(script)
+        .run()?;
+    let complaints: Vec<&str> = messages
+        .lines()
+        .filter(|line| !line.starts_with("debugfs 1.") && !line.trim().is_empty())
+        .collect();
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Tool {
+        tool: "debugfs".into(),
+        status: "messages".into(),
+        tail: tail(&complaints.join("\n")),
+    })
+}

@@ -1,0 +1,171 @@
+//! What can go wrong while outputs are made.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::blockdev;
+use crate::error::Explain;
+
+/// Any failure to make an output.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A tool of the host is absent.
+    #[error("{tool} is needed and not installed")]
+    MissingTool {
+        /// Command name.
+        tool: String,
+        /// Debian's package of it.
+        package: &'static str,
+    },
+    /// A tool failed.
+    #[error("{tool} failed ({status}){}", tail_text(.tail))]
+    Tool {
+        /// Command name.
+        tool: String,
+        /// How it ended.
+        status: String,
+        /// Last lines of its standard error.
+        tail: String,
+    },
+    /// A system call failed.
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io {
+        /// What was tried, as in "cannot ACTION PATH".
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The tree does not fit into its filesystem.
+    #[error(
+        "filesystem '{node}' of {size} bytes is too small: the tree needs about {tree} bytes{}",
+        tail_text(.tail)
+    )]
+    TooSmall {
+        /// Node name.
+        node: String,
+        /// Bytes of the disk or partition.
+        size: u64,
+        /// Bytes of the tree, by its blocks.
+        tree: u64,
+        /// Last lines of mkfs.
+        tail: String,
+    },
+    /// The filesystem, or the tool that fills it, cannot hold something.
+    #[error("filesystem '{node}' ({fstype}) cannot hold {what}: {}", .path.display())]
+    Unrepresentable {
+        /// Node name.
+        node: String,
+        /// Its type.
+        fstype: String,
+        /// What it cannot hold.
+        what: &'static str,
+        /// The first path concerned.
+        path: PathBuf,
+    },
+    /// There is no way to fill this type without mounting it.
+    #[error("filesystem '{node}': {fstype} cannot be filled without mounting it")]
+    CannotPopulate {
+        /// Node name.
+        node: String,
+        /// Its type.
+        fstype: String,
+    },
+    /// A filesystem that is mounted has no tree.
+    #[error("no tree was given for filesystem '{0}'")]
+    NoTree(String),
+    /// A GPT type that is neither a known code nor a GUID.
+    #[error("partition '{partition}': unknown GPT type '{kind}'")]
+    PartitionType {
+        /// Partition name.
+        partition: String,
+        /// The type.
+        kind: String,
+    },
+    /// The layout does not fit the disk.
+    #[error(transparent)]
+    BlockDevice(#[from] blockdev::Error),
+    /// A device node whose name a tool cannot be told.
+    #[error("device node with a name that {tool} cannot take: {}", .path.display())]
+    NodeName {
+        /// The tool.
+        tool: &'static str,
+        /// The node.
+        path: PathBuf,
+    },
+    /// The list of device nodes is damaged.
+    #[error("device-node registry {}, line {line}: {reason}", .path.display())]
+    Registry {
+        /// The registry.
+        path: PathBuf,
+        /// Line number from 1.
+        line: usize,
+        /// Why.
+        reason: String,
+    },
+    /// An archive that GNU tar wrote does not read back.
+    #[error("unexpected content in archive {} at byte {offset}", .path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+    },
+    /// Neither docker nor podman.
+    #[error("neither docker nor podman is on PATH; the image cannot be imported")]
+    NoContainerClient,
+    /// Outputs could not all be put in place; those that were are undone.
+    #[error("outputs were not put in place: cannot rename {} to {}: {source}", .from.display(), .to.display())]
+    Rename {
+        /// Staged file.
+        from: PathBuf,
+        /// Final name.
+        to: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+fn tail_text(tail: &str) -> String {
+    match tail.trim() {
+        "" => String::new(),
+        text => format!(": {text}"),
+    }
+}
+
+/// Makes an [`Error::Io`] out of the error of a system call.
+pub(super) fn io_error<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> Error + 'a {
+    move |source| Error::Io {
+        action,
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
+impl Explain for Error {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::MissingTool { package, .. } => {
+                Some(format!("install the Debian package {package}"))
+            }
+            Error::TooSmall { .. } => Some(
+                "raise --image-size (DIB_IMAGE_SIZE, in GiB) or DIB_IMAGE_EXTRA_SIZE (in MiB), \
+                 or give the partition more room"
+                    .into(),
+            ),
+            Error::CannotPopulate { .. } => {
+                Some("use ext4 (FS_TYPE=ext4 or 'type: ext4' in the configuration)".into())
+            }
+            Error::PartitionType { .. } => {
+                Some("use a code of sgdisk -L such as 8300 or EF00, or a full GUID".into())
+            }
+            Error::NoContainerClient => Some("install docker.io or podman".into()),
+            Error::BlockDevice(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
