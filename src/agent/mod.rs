@@ -1,1 +1,121 @@
-//! agent
+//! The agent: executes the steps of a plan inside an appliance.
+//!
+//! It runs as root of the appliance, below a small init. The channel to the
+//! driver is the stream socket whose descriptor `SAFEDIB_CHANNEL_FD` names. The
+//! agent greets, receives one session, executes its steps in order and ends. It
+//! ends at once when the driver is gone; what it leaves behind then goes with
+//! the appliance.
+//!
+//! * `install` puts the helper scripts and the shims in place,
+//! * `dispatch` says which function executes which step,
+//! * `hooks` runs phases, `spawn` and `output` the processes of them,
+//! * [`shims`] are the programs that hooks find first on their PATH.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::plan::Step;
+use crate::protocol::{FromAgent, Session};
+
+mod breaks;
+mod channel;
+mod context;
+mod devices;
+mod dispatch;
+mod error;
+mod finalise;
+mod hooks;
+mod inside;
+mod install;
+mod measure;
+mod merge;
+mod mounts;
+mod nodes;
+mod output;
+mod pack;
+pub mod paths;
+mod resolv;
+pub mod shims;
+mod side;
+mod spawn;
+mod split;
+mod stray;
+mod target;
+mod variables;
+
+use channel::Channel;
+use context::Context;
+use error::Error;
+use output::Log;
+use variables::Variables;
+
+/// Runs an agent: to the end of its session, or of its driver.
+///
+/// The exit status is 0 when the driver has been told how the session ended.
+pub fn main() -> ExitCode {
+    let result = Channel::open().and_then(|(channel, sessions)| {
+        let session = sessions
+            .recv()
+            .map_err(|_| io::Error::new(io::ErrorKind::UnexpectedEof, "no session came"))?;
+        let (mut log, end) = serve(Log::new(channel)?, session);
+        log.flush().map_err(io::Error::other)?;
+        log.into_channel().finish(&end)
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("agent: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Executes a session; how it ended, for the driver.
+fn serve(log: Log, session: Session) -> (Log, FromAgent) {
+    let mut variables = Variables::new(session.environment);
+    variables.set("TMP_BUILD_DIR", &session.build_dir);
+    variables.set("TMP_IMAGE_DIR", &session.image_dir);
+    variables.set("TMP_HOOKS_PATH", session.build_dir.join("hooks"));
+    variables.set("_LIB", &session.lib_dir);
+    let mut context = Context {
+        log,
+        variables,
+        cwd: session.cwd,
+        build_dir: session.build_dir,
+        image_dir: session.image_dir,
+        output_dir: session.output_dir,
+        breaks: session.breaks,
+        size_kib: None,
+        trees: BTreeMap::new(),
+    };
+    let mut running = 0;
+    let result = install::install().and_then(|()| {
+        session
+            .steps
+            .into_iter()
+            .enumerate()
+            .try_for_each(|(index, step)| {
+                running = index;
+                execute(&mut context, index, step)
+            })
+    });
+    let end = match result {
+        Ok(()) => FromAgent::Finished,
+        Err(error) => FromAgent::Failed {
+            failure: error.into_failure(running),
+        },
+    };
+    (context.log, end)
+}
+
+fn execute(context: &mut Context, index: usize, step: Step) -> Result<(), Error> {
+    context.log.send(&FromAgent::StepStarted { index })?;
+    let began = Instant::now();
+    dispatch::execute(context, step)?;
+    let seconds = began.elapsed().as_secs_f64();
+    context
+        .log
+        .send(&FromAgent::StepFinished { index, seconds })
+}

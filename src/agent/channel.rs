@@ -1,0 +1,94 @@
+//! The agent's end of the stream to the driver.
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use nix::fcntl::{fcntl, FcntlArg, FdFlag};
+
+use crate::protocol::{self, Frame, FromAgent, Session, ToAgent, VERSION};
+
+/// Names the descriptor of the connected stream socket.
+pub(crate) const FD_VARIABLE: &str = "SAFEDIB_CHANNEL_FD";
+
+/// The session is over, and the driver may go.
+static FINISHED: AtomicBool = AtomicBool::new(false);
+
+/// Sends messages and log text to the driver.
+pub(crate) struct Channel(UnixStream);
+
+impl Channel {
+    /// Takes the descriptor that [`FD_VARIABLE`] names and greets the driver.
+    ///
+    /// Returns the channel and what its reader thread receives: at most one
+    /// session. The thread ends the whole process when the driver is gone.
+    ///
+    /// # Errors
+    /// No such variable or descriptor, or whatever the stream gives.
+    pub(crate) fn open() -> io::Result<(Channel, Receiver<Session>)> {
+        let number: RawFd = std::env::var(FD_VARIABLE)
+            .ok()
+            .and_then(|value| value.parse().ok())
+            .filter(|number| *number > 2)
+            .ok_or_else(|| invalid(format!("{FD_VARIABLE} names no descriptor")))?;
+        // SAFETY: whoever started this agent passed the descriptor for it alone;
+        // this runs once, before anything else opens or closes descriptors.
+        let fd = unsafe { OwnedFd::from_raw_fd(number) };
+        fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        let mut stream = UnixStream::from(fd);
+        protocol::send(&mut stream, &FromAgent::Hello { version: VERSION })?;
+        let reader = stream.try_clone()?;
+        let (sender, sessions) = mpsc::channel();
+        thread::spawn(move || {
+            let mut reader = reader;
+            while let Ok(Some(Frame::Message(message))) = protocol::receive(&mut reader) {
+                match message {
+                    ToAgent::Hello { version } if version == VERSION => {}
+                    ToAgent::Hello { version } => {
+                        eprintln!("agent: driver speaks version {version}, this is {VERSION}");
+                        break;
+                    }
+                    ToAgent::Run { session } => {
+                        if sender.send(*session).is_err() {
+                            break;
+                        }
+                    }
+                }
+            }
+            // Without a driver nobody wants the build: hooks end with us, as
+            // we are what the appliance's init waits for.
+            process::exit(i32::from(!FINISHED.load(Ordering::SeqCst)));
+        });
+        Ok((Channel(stream), sessions))
+    }
+
+    /// A channel that is given, for tests.
+    #[cfg(test)]
+    pub(crate) fn from_stream(stream: UnixStream) -> Channel {
+        Channel(stream)
+    }
+
+    /// Sends the last message; that the driver then hangs up is no failure.
+    pub(crate) fn finish(mut self, message: &FromAgent) -> io::Result<()> {
+        FINISHED.store(true, Ordering::SeqCst);
+        self.send(message)
+    }
+
+    /// Sends a message.
+    pub(crate) fn send(&mut self, message: &FromAgent) -> io::Result<()> {
+        protocol::send(&mut self.0, message)
+    }
+
+    /// Sends log text.
+    pub(crate) fn log(&mut self, bytes: &[u8]) -> io::Result<()> {
+        protocol::send_log(&mut self.0, bytes)
+    }
+}
+
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}

@@ -1,0 +1,70 @@
+//! What the steps of a session share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::error::Error;
+use super::output::Log;
+use super::spawn::{self, Invocation};
+use super::variables::Variables;
+use crate::protocol::Breaks;
+
+/// The state of a session.
+pub(crate) struct Context {
+    /// Where output and messages go.
+    pub(crate) log: Log,
+    /// The environment of hooks.
+    pub(crate) variables: Variables,
+    /// Working directory of hooks outside the target.
+    pub(crate) cwd: PathBuf,
+    /// `TMP_BUILD_DIR`.
+    pub(crate) build_dir: PathBuf,
+    /// `TMP_IMAGE_DIR`.
+    pub(crate) image_dir: PathBuf,
+    /// Directory that receives outputs.
+    pub(crate) output_dir: PathBuf,
+    /// Debug breaks.
+    pub(crate) breaks: Breaks,
+    /// Size of the disk in KiB, once the tree has been measured.
+    pub(crate) size_kib: Option<u64>,
+    /// The tree of each filesystem node, once the target has been split.
+    pub(crate) trees: BTreeMap<String, PathBuf>,
+}
+
+impl Context {
+    /// `TMP_MOUNT_PATH`: the target.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.build_dir.join("mnt")
+    }
+
+    /// Where the target waits while the disk is made.
+    pub(crate) fn built(&self) -> PathBuf {
+        self.build_dir.join("built")
+    }
+
+    /// `TMP_HOOKS_PATH`: the merged hooks tree.
+    pub(crate) fn hooks(&self) -> PathBuf {
+        self.build_dir.join("hooks")
+    }
+
+    /// The raw disk (upstream: `NODE.raw` in `TMP_IMAGE_DIR`, with the default
+    /// layout's node name).
+    pub(crate) fn raw_disk(&self) -> PathBuf {
+        self.image_dir.join("image0.raw")
+    }
+
+    /// Prints a line to the log.
+    pub(crate) fn say(&mut self, text: impl AsRef<str>) -> Result<(), Error> {
+        self.log.say(text)
+    }
+
+    /// A process outside the target, with the environment and cwd of hooks.
+    pub(crate) fn outside(&self, program: &str) -> Invocation {
+        Invocation::new(program, self.variables.outside(None)).cwd(&self.cwd)
+    }
+
+    /// Runs a process that must end with status 0; what it printed if captured.
+    pub(crate) fn run_tool(&mut self, invocation: &Invocation) -> Result<Vec<u8>, Error> {
+        spawn::run_tool(&mut self.log, invocation)
+    }
+}

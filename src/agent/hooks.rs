@@ -1,0 +1,226 @@
+//! Running the hooks of a phase (upstream `run_d`, `eval_run_d` and
+//! `run_d_in_target`).
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::breaks::{self, At};
+use super::context::Context;
+use super::error::Error;
+use super::output::Log;
+use super::spawn::{self, HookEvent, Invocation, Outcome};
+use super::{devices, mounts, paths};
+use crate::plan::{Location, Phase};
+use crate::protocol::FromAgent;
+
+/// Where the hooks tree is bound in the target, for as long as a phase runs.
+const IN_TARGET: &str = "tmp/in_target.d";
+/// What a `block-device.d` hook prints to hand a device over.
+const DEVICE_MARK: &str = "IMAGE_BLOCK_DEVICE=";
+
+/// Runs the hooks of a phase, with the breaks around them.
+///
+/// # Errors
+/// [`Error::Hook`] with the status of the first hook that fails.
+pub(crate) fn run_phase(context: &mut Context, phase: Phase) -> Result<(), Error> {
+    let result = match phase.location() {
+        Location::Outside => run_outside(context, phase),
+        Location::InTarget => run_in_target_tree(context, phase),
+    };
+    // a device directory that hooks needed for chroot must not stay over the
+    // target's own when the phase is over
+    devices::release(context)?;
+    result
+}
+
+fn run_outside(context: &mut Context, phase: Phase) -> Result<(), Error> {
+    breaks::run(
+        context,
+        &format!("before-{}", phase.name()),
+        At::BeforeOutside,
+    )?;
+    let directory = context.hooks().join(phase.directory());
+    if directory.is_dir() {
+        context.say(format!("Running hooks from {}", directory.display()))?;
+        let target = context.target();
+        let target_root = phase.has_target_root().then_some(target.as_path());
+        let environment = context.variables.outside(target_root);
+        let invocation = Invocation::new(format!("{}/dib-run-parts", paths::LIB), environment)
+            .args([&directory])
+            .cwd(&context.cwd);
+        if phase == Phase::BlockDevice {
+            run_block_device(context, &invocation)?;
+        } else {
+            let outcome = run_parts(context, phase, &invocation)?;
+            check(context, phase, outcome)?;
+        }
+    }
+    breaks::run(
+        context,
+        &format!("after-{}", phase.name()),
+        At::AfterOutside,
+    )
+}
+
+/// The old protocol: a line on standard output names the device. Upstream runs
+/// the hooks in a pipeline, so that their status is lost and becomes 1.
+fn run_block_device(context: &mut Context, invocation: &Invocation) -> Result<(), Error> {
+    let phase = Phase::BlockDevice;
+    let mut ran = run_parts(context, phase, &invocation.clone().capture())?;
+    if ran.outcome.status != 0 {
+        ran.outcome.status = 1;
+        breaks::run(context, "after-error", At::ErrorOutside)?;
+        return check(context, phase, ran);
+    }
+    let output = String::from_utf8_lossy(&ran.outcome.stdout).into_owned();
+    match output.lines().rfind(|line| line.contains(DEVICE_MARK)) {
+        Some(line) => Err(Error::BlockDevice(
+            line[line.find(DEVICE_MARK).unwrap_or(0) + DEVICE_MARK.len()..].to_owned(),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn run_in_target_tree(context: &mut Context, phase: Phase) -> Result<(), Error> {
+    let hooks = context.hooks();
+    if !hooks.join(phase.directory()).is_dir() {
+        return Ok(());
+    }
+    let bound = context.target().join(IN_TARGET);
+    fs::create_dir(&bound).map_err(Error::io("create", &bound))?;
+    let runner = hooks.join("dib-run-parts");
+    let source = Path::new(paths::LIB).join("dib-run-parts");
+    fs::copy(&source, &runner).map_err(Error::io("write", &runner))?;
+    mounts::bind_read_only(&hooks, &bound).map_err(Error::io("bind the hooks to", &bound))?;
+
+    breaks::run(context, &format!("before-{}", phase.name()), At::InTarget)?;
+    let command = format!(
+        "/{IN_TARGET}/dib-run-parts /{IN_TARGET}/{}",
+        phase.directory()
+    );
+    let invocation = in_target(context, OsStr::new(&command));
+    let ran = run_parts(context, phase, &invocation)?;
+    if ran.outcome.status != 0 {
+        let at = match context.breaks.outside_target {
+            true => At::ErrorOutside,
+            false => At::ErrorInTarget,
+        };
+        breaks::run(context, "after-error", at)?;
+    }
+    check(context, phase, ran)?;
+    breaks::run(context, &format!("after-{}", phase.name()), At::InTarget)?;
+
+    mounts::detach(&bound).map_err(Error::io("unmount", &bound))?;
+    remove_directory(&bound)
+}
+
+/// `sh -c COMMAND` in the target (upstream `run_in_target`).
+fn in_target(context: &Context, command: &OsStr) -> Invocation {
+    let target = context.target();
+    let environment = context.variables.in_target(&target, command);
+    Invocation::new("sh", environment)
+        .args([OsStr::new("-c"), command])
+        .root(target)
+}
+
+/// Installs the packages of `-p`: `install-packages` is what the
+/// package manager's element puts on the target's PATH.
+///
+/// # Errors
+/// [`Error::Hook`] with its status.
+pub(crate) fn install_packages(context: &mut Context, packages: &[String]) -> Result<(), Error> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    // joined by blanks and parsed again by the target's shell, as upstream does
+    let command = format!("install-packages {}", packages.join(" "));
+    let invocation = in_target(context, OsStr::new(&command));
+    let outcome = spawn::run(&mut context.log, &invocation, |_, _| Ok(()))?;
+    let ran = Ran {
+        outcome,
+        last: Some("install-packages".to_owned()),
+        marker: None,
+    };
+    check(context, Phase::Install, ran)
+}
+
+/// What dib-run-parts did.
+struct Ran {
+    outcome: Outcome,
+    /// The hook that had started last, if the phase came that far.
+    last: Option<String>,
+    /// The line that it was announced with.
+    marker: Option<String>,
+}
+
+fn run_parts(context: &mut Context, phase: Phase, invocation: &Invocation) -> Result<Ran, Error> {
+    let mut last = None;
+    let outcome = spawn::run(&mut context.log, invocation, |log, event| {
+        if let HookEvent::Started(name) = &event {
+            last = Some(name.clone());
+        }
+        report(log, phase, event)
+    })?;
+    let directory = match phase.location() {
+        Location::Outside => context.hooks().join(phase.directory()),
+        Location::InTarget => Path::new("/").join(IN_TARGET).join(phase.directory()),
+    };
+    let marker = last
+        .as_ref()
+        .map(|name| format!("dib-run-parts Running {}/{name}", directory.display()));
+    Ok(Ran {
+        outcome,
+        last,
+        marker,
+    })
+}
+
+fn report(log: &mut Log, phase: Phase, event: HookEvent) -> Result<(), Error> {
+    match event {
+        HookEvent::Started(hook) => log.send(&FromAgent::HookStarted { phase, hook }),
+        HookEvent::Finished {
+            name,
+            seconds,
+            status: 0,
+        } => log.send(&FromAgent::HookFinished {
+            phase,
+            hook: name,
+            seconds,
+        }),
+        HookEvent::Finished { .. } => Ok(()),
+    }
+}
+
+fn check(context: &Context, phase: Phase, ran: Ran) -> Result<(), Error> {
+    match ran.outcome.status {
+        0 => Ok(()),
+        status => Err(Error::Hook {
+            phase,
+            hook: ran.last,
+            status,
+            tail: context.log.tail(ran.marker.as_deref()),
+        }),
+    }
+}
+
+/// Removes a directory that a dying process may still hold for a moment;
+/// upstream tries for ten seconds.
+fn remove_directory(path: &Path) -> Result<(), Error> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match fs::remove_dir(path) {
+            Err(error)
+                if error.raw_os_error() == Some(Errno::EBUSY as i32)
+                    && Instant::now() < deadline =>
+            {
+                thread::sleep(Duration::from_millis(100));
+            }
+            result => return result.map_err(Error::io("remove", path)),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What the agent puts in place before the first hook.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{symlink, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+use super::{paths, shims};
+use crate::helpers::{self, HelperFile};
+
+/// Writes the helper files, the Python package with its interpreter, the shims
+/// and the marker.
+///
+/// # Errors
+/// Whatever the filesystem gives.
+pub(crate) fn install() -> Result<(), Error> {
+    write_all(paths::LIB, helpers::LIB)?;
+    write_all(paths::PYTHON, helpers::PYTHON)?;
+    let interpreter = python();
+    write(
+        Path::new(paths::PYTHON_WRAPPER),
+        0o755,
+        &helpers::python_wrapper(&interpreter, paths::PYTHON),
+    )?;
+    let binary = Path::new(paths::BINARY);
+    if !binary.exists() {
+        let own = std::env::current_exe().map_err(Error::io("find", "/proc/self/exe"))?;
+        link(&own, binary)?;
+    }
+    fs::create_dir_all(paths::SHIMS).map_err(Error::io("create", paths::SHIMS))?;
+    for name in shims::NAMES {
+        link(binary, &Path::new(paths::SHIMS).join(name))?;
+    }
+    write(Path::new(paths::MARKER), 0o444, "")
+}
+
+fn write_all(directory: &str, files: &[HelperFile]) -> Result<(), Error> {
+    files.iter().try_for_each(|file| {
+        write(
+            &Path::new(directory).join(file.path),
+            file.mode,
+            file.contents,
+        )
+    })
+}
+
+fn write(path: &Path, mode: u32, contents: &str) -> Result<(), Error> {
+    let written = path
+        .parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| fs::write(path, contents))
+        .and_then(|()| fs::set_permissions(path, PermissionsExt::from_mode(mode)));
+    written.map_err(Error::io("write", path))
+}
+
+fn link(to: &Path, at: &Path) -> Result<(), Error> {
+    match symlink(to, at) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.map_err(Error::io("create", at)),
+    }
+}
+
+/// The system's python3: the one that its packages of modules belong to.
+fn python() -> String {
+    ["/usr/bin/python3", "/usr/local/bin/python3", "/bin/python3"]
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists())
+        .map_or_else(
+            || "/usr/bin/python3".to_owned(),
+            |path| path.display().to_string(),
+        )
+}

@@ -1,0 +1,177 @@
+//! The size of the disk, from the size of the tree
+//! (`lib/disk-image-create`, "Calculating image size").
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::context::Context;
+use super::error::Error;
+use crate::plan::SizePolicy;
+
+/// Measures the tree, decides the size, exports `DIB_IMAGE_SIZE` in KiB.
+///
+/// # Errors
+/// `du` fails; or a requested size is less than what the tree takes, which
+/// upstream notices only when the copy runs out of space.
+pub(crate) fn measure(context: &mut Context, policy: &SizePolicy) -> Result<(), Error> {
+    if policy.requested_kib.is_none() {
+        context.say("Calculating image size (this may take a minute)...")?;
+    }
+    let tree_kib = match policy.usage_report {
+        Some(full) => report(context, full)?,
+        None => du(context, "-scxk")?.1,
+    };
+    if policy.efi_padding_kib > 0 {
+        context.say("Expanding disk for EFI partition")?;
+    }
+    let size_kib = size_kib(tree_kib, policy);
+    if tree_kib > size_kib {
+        return Err(Error::TooSmall { tree_kib, size_kib });
+    }
+    context.size_kib = Some(size_kib);
+    context
+        .variables
+        .set("DIB_IMAGE_SIZE", size_kib.to_string());
+    Ok(())
+}
+
+/// The formula: a requested size is taken as it is; else what the tree takes,
+/// with what was asked for beside, or divided by 0.6, and a journal. Padding for
+/// an EFI partition is added in each case, and all is rounded up to 64 KiB.
+fn size_kib(tree_kib: u64, policy: &SizePolicy) -> u64 {
+    let size = match (policy.requested_kib, policy.extra_kib) {
+        (Some(requested), _) => requested,
+        (None, Some(extra)) => tree_kib + extra,
+        // awk computes this in double precision, and truncates
+        (None, None) => (tree_kib as f64 / 0.6) as u64,
+    };
+    let journal = match policy.requested_kib {
+        Some(_) => 0,
+        None => policy.journal_mib.unwrap_or(0) * 1024,
+    };
+    (size + journal + policy.efi_padding_kib).next_multiple_of(64)
+}
+
+/// Runs du on the built tree; its output, and the total of its last line.
+fn du(context: &mut Context, options: &str) -> Result<(Vec<u8>, u64), Error> {
+    let built = context.built();
+    // standard output must not go to the log, so this one runs on its own
+    let output = std::process::Command::new("du")
+        .arg(options)
+        .arg(&built)
+        .env("LC_ALL", "C")
+        .stdin(std::process::Stdio::null())
+        .stderr(
+            context
+                .log
+                .writer()
+                .map_err(Error::io("share", "the log"))?,
+        )
+        .output()
+        .map_err(|source| Error::Spawn {
+            program: "du".to_owned(),
+            source,
+        })?;
+    if !output.status.success() {
+        return Err(Error::Tool {
+            program: "du".to_owned(),
+            status: super::spawn::shell_status(output.status),
+        });
+    }
+    match total(&output.stdout) {
+        Some(total) => Ok((output.stdout, total)),
+        None => Err(Error::NoSize {
+            program: "du".to_owned(),
+            output: String::from_utf8_lossy(&output.stdout).into_owned(),
+        }),
+    }
+}
+
+fn total(output: &[u8]) -> Option<u64> {
+    let last = output
+        .split(|byte| *byte == b'\n')
+        .rfind(|line| !line.is_empty())?;
+    std::str::from_utf8(last)
+        .ok()?
+        .split('\t')
+        .next()?
+        .parse()
+        .ok()
+}
+
+/// Prints what takes the space, the largest first; everything if `full`, else
+/// what takes 10 MiB and more.
+fn report(context: &mut Context, full: bool) -> Result<u64, Error> {
+    let (listing, total) = du(context, "-acxk")?;
+    let (title, filter) = match full {
+        true => ("Image size report", ""),
+        // numfmt prints a decimal only below ten
+        false => (
+            "Image size report (files > 10MiB)",
+            " | grep -E 'MiB|GiB|TiB|PiB' | grep -v '\\..MiB'",
+        ),
+    };
+    let path = context.build_dir.join("du_output.tmp");
+    write(&path, &listing).map_err(Error::io("write", &path))?;
+    let rule = "=".repeat(title.len());
+    for line in [&rule, title, &rule] {
+        context.say(line)?;
+    }
+    let script = format!(
+        "sort -nr \"$1\" | numfmt --to=iec-i --padding=7 --suffix=B --field=1 --from-unit=1024{filter}; :"
+    );
+    let invocation = context
+        .outside("sh")
+        .args(["-c", script.as_str(), "sh"])
+        .args([&path]);
+    context.run_tool(&invocation)?;
+    context.say("\n===== end image size report =====\n")?;
+    std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+    Ok(total)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    File::create(path)?.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(requested: Option<u64>, extra: Option<u64>, journal: Option<u64>) -> SizePolicy {
+        SizePolicy {
+            requested_kib: requested,
+            extra_kib: extra,
+            journal_mib: journal,
+            efi_padding_kib: 0,
+            usage_report: None,
+        }
+    }
+
+    #[test]
+    fn the_size_is_upstreams() {
+        for (tree, policy, expected) in [
+            (42 * 1024, policy(None, None, Some(64)), 71680 + 65536),
+            (100, policy(None, None, None), 192),
+            (96, policy(None, None, None), 192),
+            (1000, policy(None, Some(24), Some(64)), 1024 + 65536),
+            (1000, policy(Some(1_572_864), Some(5), Some(64)), 1_572_864),
+            (1000, policy(Some(2001), None, None), 2048),
+        ] {
+            assert_eq!(size_kib(tree, &policy), expected, "{tree} {policy:?}");
+        }
+        let efi = SizePolicy {
+            efi_padding_kib: 525 * 1024,
+            ..policy(Some(1 << 20), None, None)
+        };
+        assert_eq!(size_kib(10, &efi), (1 << 20) + 525 * 1024);
+    }
+
+    #[test]
+    fn the_total_is_the_last_line() {
+        assert_eq!(total(b"4\t/x/a b\n12\t/x\n16\ttotal\n"), Some(16));
+        assert_eq!(total(b""), None);
+        assert_eq!(total(b"du: x\n"), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! Outputs of the build: the adapter between steps and [`crate::output`].
+
+use std::fs;
+use std::path::Path;
+
+use super::context::Context;
+use super::error::Error as AgentError;
+use super::paths;
+use crate::blockdev::Layout;
+use crate::output::{archive, convert, disk, NodeRegistry};
+use crate::plan::Archive;
+
+pub(crate) use crate::output::Error;
+
+fn nodes() -> Result<NodeRegistry, Error> {
+    NodeRegistry::load(Path::new(paths::NODES))
+}
+
+/// Packs the target as it is mounted.
+pub(crate) fn pack_archive(
+    context: &mut Context,
+    kind: &Archive,
+    output: &str,
+) -> Result<(), AgentError> {
+    let output = context.output_dir.join(output);
+    Ok(archive::pack(kind, &context.target(), &output, &nodes()?)?)
+}
+
+/// Compresses a file of the output directory.
+pub(crate) fn gzip(
+    context: &mut Context,
+    program: &str,
+    input: &str,
+    output: &str,
+    remove_input: bool,
+) -> Result<(), AgentError> {
+    let input = context.output_dir.join(input);
+    convert::gzip(program, &input, &context.output_dir.join(output))?;
+    if remove_input {
+        fs::remove_file(&input).map_err(AgentError::io("remove", &input))?;
+    }
+    Ok(())
+}
+
+/// Makes the raw disk from the trees of its filesystems.
+pub(crate) fn assemble(context: &mut Context, layout: &Layout) -> Result<(), AgentError> {
+    if context.trees.is_empty() {
+        return Err(AgentError::NotSplit);
+    }
+    let size = match (layout.disk_size, context.size_kib) {
+        (Some(bytes), _) => bytes,
+        (None, Some(kib)) => kib * 1024,
+        (None, None) => return Err(AgentError::NoDiskSize),
+    };
+    let raw = context.raw_disk();
+    Ok(disk::assemble(
+        layout,
+        &context.trees,
+        size,
+        &raw,
+        &nodes()?,
+    )?)
+}
+
+/// Converts the raw disk.
+pub(crate) fn convert_disk(
+    context: &mut Context,
+    format: &str,
+    compress: bool,
+    options: Option<&str>,
+    output: &str,
+) -> Result<(), AgentError> {
+    context.say("Converting image using qemu-img convert")?;
+    let output = context.output_dir.join(output);
+    Ok(convert::convert(
+        &context.raw_disk(),
+        format,
+        compress,
+        options,
+        &output,
+    )?)
+}
+
+/// Moves the raw disk to the output directory.
+pub(crate) fn take_raw_disk(context: &mut Context, output: &str) -> Result<(), AgentError> {
+    Ok(convert::take_raw(
+        &context.raw_disk(),
+        &context.output_dir.join(output),
+    )?)
+}

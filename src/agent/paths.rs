@@ -1,0 +1,18 @@
+//! Where our own files are inside an appliance.
+
+/// The marker that says that a process runs inside an appliance of ours.
+pub const MARKER: &str = "/run/safedib/agent";
+/// This binary.
+pub const BINARY: &str = "/run/safedib/bin/safedib";
+/// The `python3` of hooks that import `diskimage_builder`; `DIB_PYTHON_EXEC`.
+pub const PYTHON_WRAPPER: &str = "/run/safedib/bin/python3";
+/// Directory that is first on the PATH of hooks outside the target.
+pub const SHIMS: &str = "/run/safedib/shims";
+/// `_LIB`, unless the user named another one.
+pub const LIB: &str = "/run/safedib/lib";
+/// Directory of Python's path that holds `diskimage_builder`.
+pub const PYTHON: &str = "/run/safedib/python";
+/// Placeholders of device nodes, see [`super::nodes`].
+pub const NODES: &str = "/run/safedib/nodes";
+/// What the chroot shim mounted, a path per line, for the agent to unmount.
+pub const CHROOT_DEVICES: &str = "/run/safedib/chroot-devices";

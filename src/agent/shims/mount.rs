@@ -1,0 +1,121 @@
+//! `mount --bind /dev` and its `umount`.
+//!
+//! The nodes in our `/dev` are mounts of their own, so that a plain bind shows
+//! empty files in their place: it has to be a recursive one, and what is mounted
+//! below it goes with it when it is unmounted.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::exec_real;
+use crate::agent::mounts;
+
+/// Runs the real mount; a bind of `/dev` becomes recursive.
+pub(super) fn mount(arguments: Vec<OsString>) -> ExitCode {
+    exec_real("mount", &recursive(arguments))
+}
+
+fn recursive(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_dev = |argument: &OsString| argument == "/dev" || argument == "/dev/";
+    if !arguments.iter().any(is_dev) {
+        return arguments;
+    }
+    for argument in &mut arguments {
+        match argument.to_str() {
+            Some("--bind" | "-B") => *argument = "--rbind".into(),
+            Some("bind") => *argument = "rbind".into(),
+            Some("-obind") => *argument = "-orbind".into(),
+            _ => {}
+        }
+    }
+    arguments
+}
+
+/// Runs the real umount, without `-f`, which is refused to all but the real
+/// root; recursively if a `/dev` is unmounted that was bound with its nodes.
+pub(super) fn umount(arguments: Vec<OsString>) -> ExitCode {
+    let mut arguments = unforced(arguments);
+    if arguments
+        .iter()
+        .any(|argument| has_bound_nodes(Path::new(argument)))
+    {
+        arguments.insert(0, "-R".into());
+    }
+    exec_real("umount", &arguments)
+}
+
+fn unforced(arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut options_ended = false;
+    let mut kept = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        options_ended |= argument == "--";
+        let text = argument.to_str().unwrap_or_default();
+        let bundle = text
+            .strip_prefix('-')
+            .filter(|letters| letters.bytes().all(|letter| letter.is_ascii_alphabetic()));
+        match bundle {
+            _ if options_ended => kept.push(argument),
+            // -O and -t take what follows as their value
+            Some(letters) if letters.contains('f') && !letters.contains(['O', 't']) => {
+                let rest: String = letters.chars().filter(|letter| *letter != 'f').collect();
+                if !rest.is_empty() {
+                    kept.push(format!("-{rest}").into());
+                }
+            }
+            _ if text == "--force" => {}
+            _ => kept.push(argument),
+        }
+    }
+    kept
+}
+
+/// Whether a mount point has mounts of files in it: devices.
+fn has_bound_nodes(path: &Path) -> bool {
+    let Ok(real) = fs::canonicalize(path) else {
+        return false;
+    };
+    real != Path::new("/")
+        && mounts::mounts_below(&real).is_ok_and(|below| {
+            below
+                .iter()
+                .any(|mount| mount.parent() == Some(&real) && !mount.is_dir())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(Into::into).collect()
+    }
+
+    #[test]
+    fn only_a_bind_of_dev_becomes_recursive() {
+        for (line, expected) in [
+            ("--bind /dev /t/dev", "--rbind /dev /t/dev"),
+            ("-o bind /dev/ /t/dev", "-o rbind /dev/ /t/dev"),
+            ("-B /dev /t/dev", "--rbind /dev /t/dev"),
+            ("--bind /dev/pts /t/dev/pts", "--bind /dev/pts /t/dev/pts"),
+            ("-t proc none /t/proc", "-t proc none /t/proc"),
+        ] {
+            assert_eq!(recursive(words(line)), words(expected));
+        }
+    }
+
+    #[test]
+    fn force_is_left_out() {
+        for (line, expected) in [
+            ("-f /x", "/x"),
+            ("-fl /x", "-l /x"),
+            ("--force -l /x", "-l /x"),
+            ("-tnfs /x", "-tnfs /x"),
+            ("-- -f", "-- -f"),
+            ("/x", "/x"),
+        ] {
+            assert_eq!(unforced(words(line)), words(expected));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Files that hooks wrote beside the image: manifests, kernels, ramdisks.
+
+use std::fs::{self, File, FileTimes};
+use std::io;
+use std::os::unix::fs::{lchown, symlink, PermissionsExt};
+use std::path::Path;
+
+use super::context::Context;
+use super::error::Error;
+
+/// Brings what is in `directory` under a name that begins with `name` and `.`
+/// or `-` to `side/` in the output directory, owned by root, which is the
+/// caller outside. `directory` holds only what hooks wrote.
+///
+/// # Errors
+/// Whatever the filesystem gives.
+pub(crate) fn collect(
+    context: &mut Context,
+    directory: &Path,
+    name: &str,
+    except: &[String],
+) -> Result<(), Error> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(Error::io("read", directory))?,
+    };
+    let side = context.output_dir.join("side");
+    for entry in entries {
+        let entry = entry.map_err(Error::io("read", directory))?;
+        let file_name = entry.file_name();
+        if !belongs(&file_name.to_string_lossy(), name, except) {
+            continue;
+        }
+        fs::create_dir_all(&side).map_err(Error::io("create", &side))?;
+        let skipped = bring(&entry.path(), &side.join(&file_name))
+            .map_err(Error::io("bring out", entry.path()))?;
+        for path in skipped {
+            context.say(format!("Not bringing {path} out: it is a special file"))?;
+        }
+    }
+    Ok(())
+}
+
+fn belongs(file: &str, name: &str, except: &[String]) -> bool {
+    file.strip_prefix(name)
+        .is_some_and(|rest| rest.starts_with(['.', '-']))
+        && !except.iter().any(|output| output == file)
+}
+
+/// Copies a file, link or directory; returns what is none of them.
+fn bring(from: &Path, to: &Path) -> io::Result<Vec<String>> {
+    let metadata = fs::symlink_metadata(from)?;
+    let mut skipped = Vec::new();
+    if metadata.is_symlink() {
+        symlink(fs::read_link(from)?, to)?;
+    } else if metadata.is_file() {
+        // the copy of a file that may be the image's size shares its blocks where it can
+        fs::copy(from, to)?;
+    } else if metadata.is_dir() {
+        fs::create_dir(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            skipped.extend(bring(&entry.path(), &to.join(entry.file_name()))?);
+        }
+        let mode = metadata.permissions().mode() & 0o7777;
+        fs::set_permissions(to, PermissionsExt::from_mode(mode))?;
+    } else {
+        return Ok(vec![from.display().to_string()]);
+    }
+    lchown(to, Some(0), Some(0))?;
+    if !metadata.is_symlink() {
+        let times = FileTimes::new().set_modified(metadata.modified()?);
+        File::open(to)?.set_times(times)?;
+    }
+    Ok(skipped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_the_image_belong_to_it() {
+        let except = ["img.qcow2".to_owned()];
+        for (file, expected) in [
+            ("img.d", true),
+            ("img-kernel", true),
+            ("img.qcow2", false),
+            ("img.qcow2.md5", true),
+            ("img", false),
+            ("image.d", false),
+            ("other", false),
+        ] {
+            assert_eq!(belongs(file, "img", &except), expected, "{file}");
+        }
+    }
+}

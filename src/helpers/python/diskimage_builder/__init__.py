@@ -1,0 +1,1 @@
+"""The part of diskimage_builder that element scripts import."""
