@@ -66,6 +66,17 @@ impl Mapping {
         Self::find(uid, gid, &name, &read("/etc/subuid"), &read("/etc/subgid"))
     }
 
+    /// The mapping of a user who has no subordinate ids: the own ids only.
+    pub(super) fn none() -> Mapping {
+        let none = Range { start: 0, count: 0 };
+        Mapping::User {
+            uid: geteuid().as_raw(),
+            gid: getegid().as_raw(),
+            uids: none,
+            gids: none,
+        }
+    }
+
     fn find(uid: u32, gid: u32, name: &str, subuid: &str, subgid: &str) -> Result<Mapping, Error> {
         if uid == 0 {
             return Ok(Mapping::Root {
@@ -210,7 +221,7 @@ fn root_range(subuid: &str, subgid: &str) -> Range {
     let own = ranges_of(subuid, "root", 0).find(|range| {
         range.count > WANTED
             && ranges_of(subgid, "root", 0).any(|other| {
-                other.start <= range.start && other.start + other.count >= range.start + WANTED + 1
+                other.start <= range.start && other.start + other.count > range.start + WANTED
             })
     });
     Range {

@@ -98,29 +98,19 @@ impl Ending {
 /// Number of the channel's descriptor in the agent.
 const AGENT_CHANNEL: RawFd = 3;
 
-/// The hidden command `safedib sandbox-init FD`: never returns, and prints
-/// only with `SAFEDIB_DEBUG_SANDBOX`; failures go to the driver through FD.
-pub fn sandbox_init(arguments: &[OsString]) -> ! {
-    let number = arguments
-        .first()
-        .and_then(|text| text.to_str())
-        .and_then(|text| text.parse::<RawFd>().ok())
-        .filter(|fd| *fd > 2);
-    let Some(fd) = number else {
-        eprintln!("safedib: sandbox-init is started by safedib itself only");
-        std::process::exit(2);
+/// The hidden command `safedib sandbox-init FD`: prints only with
+/// `SAFEDIB_DEBUG_SANDBOX`; failures go to the driver through FD.
+pub(super) fn sandbox_init(arguments: &[OsString]) -> i32 {
+    let Some(mut control) = control_from(arguments) else {
+        return 2;
     };
-    // SAFETY: the driver passes this descriptor to us alone; a wrong number is
-    // closed and gives EBADF.
-    let mut control = UnixStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
-    let status = match outer(&mut control) {
+    match outer(&mut control) {
         Ok(status) => status,
         Err(fault) => {
             report(&mut control, &Event::Failed(fault));
             1
         }
-    };
-    std::process::exit(status);
+    }
 }
 
 /// Tells the driver; if it has died there is nobody left to tell.
@@ -128,7 +118,28 @@ fn report(control: &mut UnixStream, event: &Event) {
     let _ = protocol::send(control, event);
 }
 
-fn receive(control: &mut UnixStream) -> Result<ToSandbox, Fault> {
+/// The socket that the driver passed, by the number in the first argument.
+pub(super) fn control_from(arguments: &[OsString]) -> Option<UnixStream> {
+    let number = arguments
+        .first()
+        .and_then(|text| text.to_str())
+        .and_then(|text| text.parse::<RawFd>().ok())
+        .filter(|fd| *fd > 2);
+    let Some(fd) = number else {
+        eprintln!("safedib: this command is for safedib's own use");
+        return None;
+    };
+    // It was passed over exec, and must not be once more.
+    sys::cloexec_from(fd).ok()?;
+    // SAFETY: the driver passes this descriptor to us alone; a wrong number
+    // gives EBADF.
+    Some(UnixStream::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// The driver's next order.
+pub(super) fn read_order<T: serde::de::DeserializeOwned>(
+    control: &mut UnixStream,
+) -> Result<T, Fault> {
     match protocol::receive(control) {
         Ok(Some(protocol::Frame::Message(message))) => Ok(message),
         Ok(_) => Err(Fault::new(
@@ -145,7 +156,7 @@ fn receive(control: &mut UnixStream) -> Result<ToSandbox, Fault> {
 }
 
 /// A step that must work, named for the fault.
-fn need<T, E: Into<io::Error>>(
+pub(super) fn need<T, E: Into<io::Error>>(
     kind: FaultKind,
     doing: &str,
     result: Result<T, E>,
@@ -159,7 +170,7 @@ fn outer(control: &mut UnixStream) -> Result<i32, Fault> {
         "binding to the driver",
         sys::die_with_parent(),
     )?;
-    let setup = match receive(control)? {
+    let setup = match read_order(control)? {
         ToSandbox::Setup(setup) => setup,
         ToSandbox::Mapped => return Ok(1),
     };
@@ -185,7 +196,7 @@ fn outer(control: &mut UnixStream) -> Result<i32, Fault> {
             unshare(flags),
         )?;
         report(control, &Event::Unshared);
-        receive(control)?;
+        read_order::<ToSandbox>(control)?;
         become_root()?;
     }
     need(
@@ -243,7 +254,7 @@ fn outer(control: &mut UnixStream) -> Result<i32, Fault> {
 
 /// Takes inner id 0 and gives up the caller's supplementary groups: files that
 /// only a group may read are no business of a hook.
-fn become_root() -> Result<(), Fault> {
+pub(super) fn become_root() -> Result<(), Fault> {
     need(
         FaultKind::Namespace,
         "leaving the caller's groups",

@@ -2,25 +2,31 @@
 //!
 //! For an ordinary user inner root is the caller and the other ids are its
 //! subordinate ids; for root inner root is an unprivileged range. See
-//! [`layout`] for what hooks see, [`init`] for the processes.
+//! [`layout`] for what hooks see, `init.rs` for the processes.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 pub mod error;
 mod execute;
 pub mod facts;
 pub mod ids;
-pub mod init;
+mod init;
+mod janitor;
 pub mod layout;
 pub mod network;
 pub mod ops;
+mod probe;
+mod remove;
 mod running;
 mod sys;
 
 pub use error::Error;
-pub use init::sandbox_init;
-pub use running::start;
+pub use ids::Mapping;
+pub use janitor::Janitor;
+pub use probe::{probe, Availability};
+pub use remove::remove_tree;
+pub use running::{start, start_watched};
 
 /// Environment variable of the agent: number of its channel's descriptor.
 pub const CHANNEL_VARIABLE: &str = "SAFEDIB_CHANNEL_FD";
@@ -54,5 +60,19 @@ impl AgentCommand {
             environment,
             home,
         })
+    }
+}
+
+/// Runs a hidden command: what safedib executes of itself to start, watch and
+/// clean up sandboxes. `None` if `name` is none of them, else the exit status.
+///
+/// To be called first thing in `main`, with the first argument of `safedib`
+/// and the rest: these commands need a process without threads.
+pub fn hidden_command(name: &OsStr, arguments: &[OsString]) -> Option<i32> {
+    match name.to_str()? {
+        "sandbox-init" => Some(init::sandbox_init(arguments)),
+        "sandbox-remove" => Some(remove::sandbox_remove(arguments)),
+        "sandbox-janitor" => Some(janitor::sandbox_janitor(arguments)),
+        _ => None,
     }
 }

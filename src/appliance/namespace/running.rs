@@ -13,7 +13,7 @@ use super::facts::HostFacts;
 use super::ids::Mapping;
 use super::init::{Ending, Event, Setup, ToSandbox};
 use super::network::{Helper, Network};
-use super::{layout, sys, AgentCommand};
+use super::{layout, sys, AgentCommand, Janitor};
 use crate::appliance::{ApplianceSpec, Running};
 use crate::protocol;
 
@@ -30,7 +30,19 @@ const END_GRACE: Duration = Duration::from_secs(2);
 /// # Errors
 /// [`Error`]; nothing is left behind.
 pub fn start(spec: &ApplianceSpec, agent: &AgentCommand) -> Result<Box<dyn Running>, Error> {
-    Ok(Box::new(Sandbox::start(spec, agent)?))
+    Ok(Box::new(Sandbox::start(spec, agent, None)?))
+}
+
+/// As [`start`]; `janitor` removes nothing before the sandbox has died.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_watched(
+    spec: &ApplianceSpec,
+    agent: &AgentCommand,
+    janitor: &mut Janitor,
+) -> Result<Box<dyn Running>, Error> {
+    Ok(Box::new(Sandbox::start(spec, agent, Some(janitor))?))
 }
 
 /// A running sandbox.
@@ -45,7 +57,11 @@ struct Sandbox {
 }
 
 impl Sandbox {
-    fn start(spec: &ApplianceSpec, agent: &AgentCommand) -> Result<Sandbox, Error> {
+    fn start(
+        spec: &ApplianceSpec,
+        agent: &AgentCommand,
+        janitor: Option<&mut Janitor>,
+    ) -> Result<Sandbox, Error> {
         let mapping = Mapping::of_caller()?;
         let helper = if spec.network {
             Some(Helper::find()?)
@@ -77,11 +93,16 @@ impl Sandbox {
             ended: None,
         };
         sandbox.tell(&ToSandbox::Setup(Box::new(setup)))?;
-        sandbox.bring_up(&mapping, helper.as_ref())?;
+        sandbox.bring_up(&mapping, helper.as_ref(), janitor)?;
         Ok(sandbox)
     }
 
-    fn bring_up(&mut self, mapping: &Mapping, helper: Option<&Helper>) -> Result<(), Error> {
+    fn bring_up(
+        &mut self,
+        mapping: &Mapping,
+        helper: Option<&Helper>,
+        mut janitor: Option<&mut Janitor>,
+    ) -> Result<(), Error> {
         let deadline = Instant::now() + START_DEADLINE;
         loop {
             match self.next_event(deadline)? {
@@ -93,6 +114,9 @@ impl Sandbox {
                     // It has not been waited for while the outer process lives,
                     // so the number is still its own.
                     self.pid1 = sys::pidfd_open(pid).ok();
+                    if let Some(janitor) = &mut janitor {
+                        janitor.watch(pid)?;
+                    }
                     if let Some(helper) = helper {
                         self.network = Some(Network::start(helper, pid, mapping.is_root())?);
                     }
