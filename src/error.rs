@@ -15,6 +15,12 @@ pub trait Explain: std::error::Error + Send + Sync + 'static {
         None
     }
 
+    /// The text is upstream's own and goes out exactly as it is, without the
+    /// name of the command before it.
+    fn is_verbatim(&self) -> bool {
+        false
+    }
+
     /// The exit status of the process; upstream's is 1 for all but failing hooks.
     fn exit_code(&self) -> u8 {
         1
@@ -34,6 +40,11 @@ impl Error {
     /// The exit status that the wrapped error asks for.
     pub fn exit_code(&self) -> u8 {
         self.0.exit_code()
+    }
+
+    /// Whether the message goes out without a prefix.
+    pub fn is_verbatim(&self) -> bool {
+        self.0.is_verbatim()
     }
 
     /// Message, causes and hint as they go to the user, without a final newline.

@@ -200,6 +200,46 @@ pub fn receive<M: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option
     }
 }
 
+/// Cuts frames out of bytes as they arrive, for a reader that must not block.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    pending: Vec<u8>,
+}
+
+impl Decoder {
+    /// Takes bytes as they came from the stream.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame, if there is one.
+    ///
+    /// # Errors
+    /// `InvalidData` as for [`receive`].
+    pub fn next_frame<M: DeserializeOwned>(&mut self) -> io::Result<Option<Frame<M>>> {
+        let Some(head) = self.pending.first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length = u32::from_le_bytes(*head);
+        if length > MAX_FRAME {
+            return Err(invalid(format!("frame of {length} bytes")));
+        }
+        let end = 5 + length as usize;
+        if self.pending.len() < end {
+            return Ok(None);
+        }
+        let mut frame = &self.pending[..end];
+        let decoded = receive(&mut frame)?;
+        self.pending.drain(..end);
+        Ok(decoded)
+    }
+
+    /// Bytes of a frame that is not complete.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+}
+
 fn invalid(text: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
@@ -236,6 +276,31 @@ mod tests {
         let second: Option<Frame<FromAgent>> = receive(&mut reader).unwrap();
         assert_eq!(second, Some(Frame::Log(b"\xff\x00line\n".to_vec())));
         assert_eq!(receive::<FromAgent>(&mut reader).unwrap(), None);
+    }
+
+    #[test]
+    fn frames_can_arrive_in_any_pieces() {
+        let mut stream = Vec::new();
+        send_log(&mut stream, b"one").unwrap();
+        send(&mut stream, &FromAgent::Finished).unwrap();
+        let mut decoder = Decoder::default();
+        let mut frames = Vec::new();
+        for byte in stream {
+            decoder.push(&[byte]);
+            while let Some(frame) = decoder.next_frame::<FromAgent>().unwrap() {
+                frames.push(frame);
+            }
+        }
+        assert_eq!(
+            frames,
+            [
+                Frame::Log(b"one".to_vec()),
+                Frame::Message(FromAgent::Finished)
+            ]
+        );
+        assert!(decoder.is_empty());
+        decoder.push(b"\xff\xff\xff\xff\x00");
+        assert!(decoder.next_frame::<FromAgent>().is_err());
     }
 
     #[test]

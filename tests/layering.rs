@@ -36,6 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "request",
             "elements",
             "blockdev",
+            "helpers",
         ],
     ),
     (

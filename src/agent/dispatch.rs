@@ -17,7 +17,10 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
             Ok(())
         }
         Step::CreateTarget => target::create(context),
-        Step::MergeHooks { copies } => merge::merge(context, &copies),
+        Step::MergeHooks {
+            directories,
+            copies,
+        } => merge::merge(context, &directories, &copies),
         Step::WriteHookFile { path, contents } => merge::write_file(context, &path, &contents),
         Step::RunHooks { phase } => hooks::run_phase(context, phase),
         Step::CheckRootDeployed => target::check_root_deployed(context),

@@ -11,16 +11,24 @@ use crate::plan::HookCopy;
 
 /// Fills the hooks tree, in order.
 ///
-/// A copy with an empty `directory` is a file of the first level, which
-/// overwrites one of the same name; or a directory, of which only the name is
-/// made, for those that have nothing to be copied. Everything else goes into a
-/// directory of the first level, where a regular file must not be there yet.
+/// `directories` are made even if nothing is copied into them. A copy with an
+/// empty `directory` is a file of the first level, which overwrites one of the
+/// same name. Everything else goes into a directory of the first level, where
+/// a regular file must not be there yet.
 ///
 /// # Errors
 /// [`Error::DuplicateHook`] after upstream's message, or what copying gives.
-pub(crate) fn merge(context: &mut Context, copies: &[HookCopy]) -> Result<(), Error> {
+pub(crate) fn merge(
+    context: &mut Context,
+    directories: &[String],
+    copies: &[HookCopy],
+) -> Result<(), Error> {
     let hooks = context.hooks();
     fs::create_dir_all(&hooks).map_err(Error::io("create", &hooks))?;
+    for name in directories {
+        let path = hooks.join(name);
+        fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
+    }
     let mut element = None;
     for copy in copies {
         if element != Some(&copy.element) {
@@ -39,8 +47,6 @@ pub(crate) fn merge(context: &mut Context, copies: &[HookCopy]) -> Result<(), Er
             }
             context.say(format!("Copying hooks {}", copy.source.display()))?;
             copy_tree(&copy.source, &destination)
-        } else if copy.source.is_dir() {
-            fs::create_dir_all(&destination)
         } else {
             copy_tree(&copy.source, &destination)
         };

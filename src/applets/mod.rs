@@ -1,15 +1,150 @@
-//! Commands by the exact name that a user types.
+//! Commands by the exact name that a user types: as `argv[0]` through a
+//! symlink, or as `safedib NAME`.
 
+mod disk_image_create;
+mod install_links;
+mod plan;
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
+use crate::agent;
+use crate::appliance::namespace;
+use crate::error::Error;
+
+/// A command: gets the name it was called by and the words after it.
+type Run = fn(&str, &[OsString]) -> ExitCode;
+
+/// One command of the binary.
+struct Applet {
+    name: &'static str,
+    summary: &'static str,
+    run: Run,
+    /// `install-links` makes a symlink of this name.
+    linked: bool,
+}
+
+/// Every command, in the order of the help text.
+static APPLETS: [Applet; 4] = [
+    Applet {
+        name: "disk-image-create",
+        summary: "build disk images from elements",
+        run: disk_image_create::run,
+        linked: true,
+    },
+    Applet {
+        name: "ramdisk-image-create",
+        summary: "build ramdisks from elements (not in this version)",
+        run: disk_image_create::run,
+        linked: true,
+    },
+    Applet {
+        name: "plan",
+        summary: "show what a command line would build, without building",
+        run: plan::run,
+        linked: false,
+    },
+    Applet {
+        name: "install-links",
+        summary: "make symlinks named like upstream's commands in a directory",
+        run: install_links::run,
+        linked: false,
+    },
+];
+
 /// Runs the command named by `argv[0]`, or by the first argument of `safedib`.
+///
+/// Only exact names count: a file called `my-disk-image-create` is not
+/// `disk-image-create`.
 pub fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    if let Some(name) = arguments.next() {
-        let rest: Vec<_> = arguments.collect();
-        if let Some(status) = crate::appliance::namespace::hidden_command(&name, &rest) {
-            std::process::exit(status);
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    let words: Vec<OsString> = words.collect();
+    if let Some((first, rest)) = words.split_first() {
+        if let Some(status) = namespace::hidden_command(first, rest) {
+            return u8::try_from(status).map_or(ExitCode::FAILURE, ExitCode::from);
         }
     }
+    let name = Path::new(&program)
+        .file_name()
+        .unwrap_or(OsStr::new("safedib"))
+        .to_string_lossy()
+        .into_owned();
+    if Path::new(agent::paths::MARKER).exists() {
+        if let Some(shim) = agent::shims::shim_for(&program) {
+            return shim(words);
+        }
+    }
+    if let Some(applet) = APPLETS.iter().find(|applet| applet.name == name) {
+        return (applet.run)(&name, &words);
+    }
+    front(&words)
+}
+
+/// `safedib [COMMAND ...]`.
+fn front(words: &[OsString]) -> ExitCode {
+    let Some((first, rest)) = words.split_first() else {
+        print(&help());
+        return ExitCode::from(2);
+    };
+    match first.to_str() {
+        Some("-h" | "--help" | "help") => {
+            print(&help());
+            ExitCode::SUCCESS
+        }
+        Some("-V" | "--version") => {
+            print(&format!("safedib {}\n", env!("CARGO_PKG_VERSION")));
+            ExitCode::SUCCESS
+        }
+        Some("agent") => agent::main(),
+        Some(name) => match APPLETS.iter().find(|applet| applet.name == name) {
+            Some(applet) => (applet.run)(name, rest),
+            None => unknown(name),
+        },
+        None => unknown(&first.to_string_lossy()),
+    }
+}
+
+fn unknown(name: &str) -> ExitCode {
+    eprintln!(
+        "safedib: unknown command '{name}'\nhint: the commands are {}",
+        APPLETS.each_ref().map(|applet| applet.name).join(", ")
+    );
     ExitCode::from(2)
+}
+
+fn help() -> String {
+    let mut text = String::from(
+        "Usage: safedib COMMAND [ARGUMENT]...\n\n\
+         Builds disk images from diskimage-builder elements without root, and without\n\
+         running any of them on this host.\n\nCommands (each also by a symlink of its name where marked *):\n",
+    );
+    for applet in &APPLETS {
+        let mark = if applet.linked { '*' } else { ' ' };
+        text.push_str(&format!(" {mark} {:<22} {}\n", applet.name, applet.summary));
+    }
+    text.push_str("\nEvery command explains itself with --help.\n");
+    text
+}
+
+/// Prints text for a person or a pipe that may have gone: a closed stdout is
+/// no error for `--help`.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _closed = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+/// Prints an error once, as `NAME: message` unless it is upstream's own text,
+/// and gives its exit code.
+fn fail(name: &str, error: &Error) -> ExitCode {
+    if error.is_verbatim() {
+        eprintln!("{}", error.render());
+    } else {
+        eprintln!("{name}: {}", error.render());
+    }
+    ExitCode::from(error.exit_code())
 }

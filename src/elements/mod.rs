@@ -53,6 +53,16 @@ pub struct ElementSet {
     pub requested_by: BTreeMap<String, Vec<String>>,
 }
 
+impl ElementSet {
+    /// Names of the elements, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        self.elements
+            .iter()
+            .map(|element| element.name.as_str())
+            .collect()
+    }
+}
+
 /// A hook script that will run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Hook {

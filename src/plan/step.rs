@@ -82,6 +82,9 @@ pub enum Step {
     CreateTarget,
     /// Fill the hooks tree, in this order (`generate_hooks`).
     MergeHooks {
+        /// First-level directories of the tree, those that stay empty included.
+        #[serde(default)]
+        directories: Vec<String>,
         /// All copies.
         copies: Vec<HookCopy>,
     },

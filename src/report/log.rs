@@ -142,6 +142,15 @@ impl LogWriter {
         self.flush();
     }
 
+    /// Writes a line of the engine's own to the log file only: for what goes to
+    /// standard error anyway.
+    pub fn record(&mut self, text: &str) {
+        self.close_line();
+        let stdout = self.stdout.take();
+        self.say(text);
+        self.stdout = stdout;
+    }
+
     /// The first error that the log met, if any; a build whose log is lost
     /// should not go on for long.
     pub fn error(&self) -> Option<&LogError> {

@@ -75,17 +75,6 @@ pub enum Error {
     /// Docker output without a target; upstream's text.
     #[error("Please set --docker-target.")]
     NoDockerTarget,
-    /// A program that a format needs is not installed; upstream's text.
-    #[error("{format} output format specified but no {program} executable found.")]
-    MissingTool {
-        /// Format.
-        format: String,
-        /// Program.
-        program: &'static str,
-    },
-    /// qemu-img is not installed; upstream's text.
-    #[error("qcow2 output format specified but qemu-img executable not found.")]
-    MissingQemuImg,
     /// A path of `--share` does not exist.
     #[error("--share path '{0}' does not exist")]
     NoSuchShare(String),
@@ -103,19 +92,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// The text is upstream's own and goes to the user exactly as it is, with
-    /// no prefix of ours.
-    pub fn is_verbatim(&self) -> bool {
-        matches!(
-            self,
-            Error::Usage(_)
-                | Error::NoElements
-                | Error::NoDockerTarget
-                | Error::MissingTool { .. }
-                | Error::MissingQemuImg
-        )
-    }
-
     pub(super) fn not_utf8(what: impl Into<String>, value: &std::ffi::OsStr) -> Self {
         Error::NotUtf8 {
             what: what.into(),
@@ -151,5 +127,12 @@ impl Explain for Error {
             _ => return None,
         };
         Some(text.to_owned())
+    }
+
+    fn is_verbatim(&self) -> bool {
+        matches!(
+            self,
+            Error::Usage(_) | Error::NoElements | Error::NoDockerTarget
+        )
     }
 }

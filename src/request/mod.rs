@@ -7,6 +7,7 @@ mod error;
 mod formats;
 mod getopt;
 mod host;
+mod naming;
 pub mod options;
 mod quoting;
 mod raw;
@@ -19,9 +20,10 @@ pub use engine::{engine_variables, ElementPath, EngineInputs};
 pub use environment::Environment;
 pub use error::Error;
 pub use host::HostFacts;
+pub use naming::ImagePath;
 pub use quoting::declare_p;
 pub use raw::{parse, Parsed, RawRequest};
-pub use resolve::{check_output_tools, resolve};
+pub use resolve::resolve;
 pub use resolved::{
     ApplianceChoice, BaseElements, Breaks, BuildRequest, Checksums, LogOptions, OutputFormat,
     SharePath, SizeOptions, TmpfsPolicy,

@@ -14,8 +14,6 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-pub use support::check_output_tools;
-
 use super::environment::Environment;
 use super::error::Error;
 use super::formats;
@@ -35,8 +33,7 @@ use shell::Shell;
 /// files. Nothing is written and nothing is started.
 ///
 /// # Errors
-/// Whatever is wrong with the request; all of [`Error`] but [`Error::Usage`] and
-/// the missing programs, for which see [`check_output_tools`].
+/// Whatever is wrong with the request; all of [`Error`] but [`Error::Usage`].
 pub fn resolve(
     raw: &RawRequest,
     environment: &Environment,

@@ -317,28 +317,3 @@ fn what_is_not_built_yet_is_refused_by_name() {
         .to_string()
         .starts_with("ramdisk-image-create is not supported yet"));
 }
-
-#[test]
-fn missing_programs_have_upstreams_text() {
-    let fixture = Fixture::new(&[]);
-    let text = |line| {
-        let request = fixture.run(line).unwrap();
-        check_output_tools(&request, &fixture.host())
-            .unwrap_err()
-            .to_string()
-    };
-    assert_eq!(
-        text("d"),
-        "qcow2 output format specified but qemu-img executable not found."
-    );
-    assert_eq!(
-        text("-t tar,squashfs d"),
-        "squashfs output format specified but no mksquashfs executable found."
-    );
-    assert_eq!(
-        text("-t docker --docker-target x d"),
-        "docker output format specified but no docker executable found."
-    );
-    let request = fixture.run("-t tar d").unwrap();
-    assert_eq!(check_output_tools(&request, &fixture.host()), Ok(()));
-}

@@ -1,0 +1,58 @@
+//! `disk-image-create` and `ramdisk-image-create`.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::driver;
+use crate::error::Error;
+use crate::report::LogWriter;
+use crate::request::{self, BuildRequest, Environment, HostFacts, Parsed};
+
+use super::{fail, print};
+
+/// Parses the command line, resolves the request and builds it.
+pub fn run(name: &str, words: &[OsString]) -> ExitCode {
+    match parse(name, words) {
+        Ok(Some(request)) => build(name, &request),
+        Ok(None) => ExitCode::SUCCESS,
+        Err(error) => fail(name, &error),
+    }
+}
+
+/// The request of a command line; `None` after `--help` or `--version`, which
+/// have been answered then.
+///
+/// # Errors
+/// Whatever is wrong with the words or with what they name.
+pub(super) fn parse(name: &str, words: &[OsString]) -> Result<Option<BuildRequest>, Error> {
+    let environment = Environment::current();
+    let raw = match request::parse(name, words, &environment)? {
+        Parsed::Help(text) => {
+            print(&text);
+            return Ok(None);
+        }
+        Parsed::Version => {
+            print(&format!("{}\n", driver::UPSTREAM_VERSION));
+            return Ok(None);
+        }
+        Parsed::Build(raw) => raw,
+    };
+    let facts = HostFacts::gather()?;
+    let request = request::resolve(&raw, &environment, &facts)?;
+    Ok(Some(request))
+}
+
+fn build(name: &str, request: &BuildRequest) -> ExitCode {
+    let mut log = match LogWriter::new(&request.log, std::io::stdout()) {
+        Ok(log) => log,
+        Err(error) => return fail(name, &error.into()),
+    };
+    let result = driver::build(request, &mut log).map_err(Error::from);
+    if let Err(error) = &result {
+        log.record(&format!("{name}: {}", error.render()));
+    }
+    match result.and(log.finish().map_err(Error::from)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(name, &error),
+    }
+}

@@ -1,0 +1,89 @@
+//! `safedib install-links DIR`: symlinks under upstream's names.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use thiserror::Error;
+
+use crate::error::Explain;
+
+use super::{fail, print, APPLETS};
+
+const HELP: &str = "Usage: safedib install-links DIR\n\n\
+Makes symlinks to this binary in DIR, one for each command of diskimage-builder\n\
+that it replaces. An existing symlink to a safedib is renewed; anything else of\n\
+that name is left alone and reported.\n";
+
+#[derive(Debug, Error)]
+enum LinkError {
+    #[error("install-links needs one directory")]
+    Usage,
+    #[error("cannot find our own binary: {0}")]
+    OwnPath(io::Error),
+    #[error("cannot make the symlink {}: {source}", path.display())]
+    Link { path: PathBuf, source: io::Error },
+    #[error("{} exists and is not ours", .0.display())]
+    Occupied(PathBuf),
+}
+
+impl Explain for LinkError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            LinkError::Usage => Some("safedib install-links ~/bin".into()),
+            LinkError::Occupied(path) => Some(format!(
+                "remove {} or choose a directory that comes earlier on PATH",
+                path.display()
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// Makes the links.
+pub fn run(name: &str, words: &[OsString]) -> ExitCode {
+    let result = match words {
+        [word] if word == "--help" || word == "-h" => {
+            print(HELP);
+            Ok(())
+        }
+        [directory] => links(Path::new(directory)),
+        _ => Err(LinkError::Usage),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(name, &error.into()),
+    }
+}
+
+fn links(directory: &Path) -> Result<(), LinkError> {
+    let own = std::env::current_exe().map_err(LinkError::OwnPath)?;
+    let paths = APPLETS
+        .iter()
+        .filter(|applet| applet.linked)
+        .map(|applet| directory.join(applet.name));
+    for path in paths {
+        link(&own, &path)?;
+        print(&format!("{} -> {}\n", path.display(), own.display()));
+    }
+    Ok(())
+}
+
+fn link(own: &Path, path: &Path) -> Result<(), LinkError> {
+    let failed = |source| LinkError::Link {
+        path: path.into(),
+        source,
+    };
+    match fs::read_link(path) {
+        Ok(target) if target == own => return Ok(()),
+        Ok(target) if target.file_name() == own.file_name() => {
+            fs::remove_file(path).map_err(failed)?;
+        }
+        Ok(_) => return Err(LinkError::Occupied(path.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(_) => return Err(LinkError::Occupied(path.into())),
+    }
+    std::os::unix::fs::symlink(own, path).map_err(failed)
+}

@@ -1,0 +1,65 @@
+//! `safedib plan [--json] COMMAND ...`: what a command line would build.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use thiserror::Error as ThisError;
+
+use crate::driver;
+use crate::error::{Error, Explain};
+
+use super::{disk_image_create, fail, print};
+
+const HELP: &str = "Usage: safedib plan [--json] COMMAND [ARGUMENT]...\n\n\
+Shows what COMMAND (disk-image-create) would build with these arguments, without\n\
+building: elements and who asked for them, hooks in running order, host paths that\n\
+hooks see, the appliance of each step, outputs. --json prints all of it as JSON.\n";
+
+#[derive(Debug, ThisError)]
+enum PlanError {
+    #[error("plan needs a command line to plan")]
+    Usage,
+    #[error("plan cannot plan '{0}'")]
+    UnknownCommand(String),
+    #[error("cannot print the plan as JSON: {0}")]
+    Json(serde_json::Error),
+}
+
+impl Explain for PlanError {
+    fn hint(&self) -> Option<String> {
+        Some("safedib plan disk-image-create -o image debian-minimal".into())
+    }
+}
+
+/// Prints a plan.
+pub fn run(name: &str, words: &[OsString]) -> ExitCode {
+    match show(words) {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(name, &error),
+    }
+}
+
+fn show(words: &[OsString]) -> Result<String, Error> {
+    let (json, words) = match words.split_first() {
+        Some((first, _)) if first == "--help" || first == "-h" => return Ok(HELP.into()),
+        Some((first, rest)) if first == "--json" => (true, rest),
+        _ => (false, words),
+    };
+    let (command, arguments) = words.split_first().ok_or(PlanError::Usage)?;
+    let command = match command.to_str() {
+        Some(command @ ("disk-image-create" | "ramdisk-image-create")) => command,
+        _ => return Err(PlanError::UnknownCommand(command.to_string_lossy().into()).into()),
+    };
+    let Some(request) = disk_image_create::parse(command, arguments)? else {
+        return Ok(String::new());
+    };
+    let plan = driver::plan(&request)?;
+    if json {
+        let text = serde_json::to_string_pretty(&plan).map_err(PlanError::Json)?;
+        return Ok(text + "\n");
+    }
+    Ok(plan.to_string())
+}

@@ -1,0 +1,110 @@
+//! Errors of a build, as the driver sees them.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::error::Explain;
+use crate::report::BuildFailure;
+use crate::{appliance, output, plan};
+
+/// Why a build failed.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The request cannot be planned.
+    #[error(transparent)]
+    Plan(#[from] plan::Error),
+    /// No appliance could be started.
+    #[error(transparent)]
+    Appliance(#[from] appliance::namespace::Error),
+    /// Outputs could not be made final.
+    #[error(transparent)]
+    Output(#[from] output::Error),
+    /// A command of the host is missing.
+    #[error("{message}")]
+    MissingTool {
+        /// Upstream's sentence where it has one.
+        message: String,
+        /// Debian package that has the command.
+        package: String,
+    },
+    /// The directory for outputs cannot be used.
+    #[error("cannot write the image into {}: {source}", directory.display())]
+    OutputDirectory {
+        /// The directory.
+        directory: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A directory of the caller that the build needs.
+    #[error("cannot use {} as {what}: {source}", directory.display())]
+    Directory {
+        /// What it is for.
+        what: &'static str,
+        /// The directory.
+        directory: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Something failed inside the appliance.
+    #[error(transparent)]
+    Failed(#[from] BuildFailure),
+    /// The appliance ended without a word.
+    #[error("the appliance died during '{during}': {detail}")]
+    ApplianceDied {
+        /// The step that ran.
+        during: String,
+        /// What is known about its end.
+        detail: String,
+    },
+    /// The agent speaks another version, or garbage.
+    #[error("the agent in the appliance does not speak our protocol: {0}")]
+    Protocol(String),
+    /// A signal asked for the end.
+    #[error("interrupted by {name}; everything of the build was removed")]
+    Interrupted {
+        /// The signal's name.
+        name: &'static str,
+        /// Its number.
+        number: i32,
+    },
+    /// Any other operation on the host.
+    #[error("cannot {what}: {source}")]
+    Host {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl Explain for Error {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Plan(error) => error.hint(),
+            Error::Appliance(error) => error.hint(),
+            Error::Output(error) => error.hint(),
+            Error::MissingTool { package, .. } => Some(format!("apt-get install {package}")),
+            Error::OutputDirectory { directory, .. } => Some(format!(
+                "create {} or choose another place with -o",
+                directory.display()
+            )),
+            Error::Directory { what, .. } => Some(format!("set {what} to a directory you own")),
+            Error::Failed(error) => error.hint(),
+            Error::ApplianceDied { .. } => Some(
+                "this is not a failed hook: look for the out-of-memory killer (dmesg), \
+                 or set DIB_NO_TMPFS=1 to build on disk"
+                    .into(),
+            ),
+            _ => None,
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Error::Failed(error) => error.exit_code(),
+            Error::Interrupted { number, .. } => u8::try_from(128 + number).unwrap_or(1),
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The talk with an agent: sends the session, follows its frames, notices
+//! signals and the appliance's death.
+
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd;
+
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::appliance::Running;
+use crate::protocol::{self, Decoder, Failure, Frame, FromAgent, Session, ToAgent};
+use crate::report::{LogWriter, Timings};
+
+use super::Error;
+
+/// Size of a read from the channel, bytes.
+const READ_SIZE: usize = 64 << 10;
+
+/// Signals that end a build in good order.
+const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+
+/// How a session ended, other than well.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The agent told why.
+    Failed(Failure),
+    /// End of file without a last word.
+    Died {
+        /// Index of the step that ran.
+        step: usize,
+    },
+    /// One of [`SIGNALS`].
+    Signal(Signal),
+}
+
+/// Runs a session to its end.
+///
+/// # Errors
+/// Protocol errors; how the session itself ended is the inner result.
+pub(super) fn run(
+    running: &dyn Running,
+    session: Session,
+    log: &mut LogWriter,
+    timings: &mut Timings,
+) -> Result<Result<(), End>, Error> {
+    let signals = block_signals()?;
+    let mut follower = Follower {
+        log,
+        timings,
+        step: 0,
+        greeted: false,
+    };
+    let channel = running.channel();
+    let sent = protocol::send(
+        &mut &*channel,
+        &ToAgent::Hello {
+            version: protocol::VERSION,
+        },
+    )
+    .and_then(|()| {
+        protocol::send(
+            &mut &*channel,
+            &ToAgent::Run {
+                session: Box::new(session),
+            },
+        )
+    });
+    if sent.is_err() {
+        return Ok(Err(End::Died { step: 0 }));
+    }
+    let mut decoder = Decoder::default();
+    let mut buffer = vec![0u8; READ_SIZE];
+    loop {
+        if let Some(signal) = wait(channel.as_fd(), &signals)? {
+            return Ok(Err(End::Signal(signal)));
+        }
+        let count = match (&mut &*channel).read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(_) => 0,
+        };
+        if count == 0 {
+            return Ok(Err(End::Died {
+                step: follower.step,
+            }));
+        }
+        decoder.push(&buffer[..count]);
+        while let Some(frame) = decoder
+            .next_frame()
+            .map_err(|error| Error::Protocol(error.to_string()))?
+        {
+            if let Some(end) = follower.frame(frame)? {
+                return Ok(end);
+            }
+        }
+    }
+}
+
+/// Signals are blocked only now, after the appliance's processes have started,
+/// because a blocked mask is inherited through fork and exec.
+fn block_signals() -> Result<SignalFd, Error> {
+    let mut set = SigSet::empty();
+    for signal in SIGNALS {
+        set.add(signal);
+    }
+    set.thread_block()
+        .and_then(|()| SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK))
+        .map_err(|errno| Error::Host {
+            what: "watch for signals".into(),
+            source: errno.into(),
+        })
+}
+
+fn wait(channel: std::os::fd::BorrowedFd, signals: &SignalFd) -> Result<Option<Signal>, Error> {
+    let mut watched = [
+        PollFd::new(channel, PollFlags::POLLIN),
+        PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+    ];
+    match poll(&mut watched, PollTimeout::NONE) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+        Err(errno) => {
+            return Err(Error::Host {
+                what: "wait for the appliance".into(),
+                source: errno.into(),
+            })
+        }
+    }
+    let info = signals.read_signal().unwrap_or(None);
+    Ok(info.and_then(|info| Signal::try_from(info.ssi_signo as i32).ok()))
+}
+
+struct Follower<'a> {
+    log: &'a mut LogWriter,
+    timings: &'a mut Timings,
+    step: usize,
+    greeted: bool,
+}
+
+impl Follower<'_> {
+    fn frame(&mut self, frame: Frame<FromAgent>) -> Result<Option<Result<(), End>>, Error> {
+        let message = match frame {
+            Frame::Log(bytes) => {
+                self.log.feed(&bytes);
+                return Ok(None);
+            }
+            Frame::Message(message) => message,
+        };
+        self.timings.note(&message);
+        if !self.greeted && !matches!(message, FromAgent::Hello { .. }) {
+            return Err(Error::Protocol("no greeting".into()));
+        }
+        Ok(match message {
+            FromAgent::Hello { version } if version != protocol::VERSION => {
+                return Err(Error::Protocol(format!(
+                    "it has version {version}, we have {}",
+                    protocol::VERSION
+                )))
+            }
+            FromAgent::Hello { .. } => {
+                self.greeted = true;
+                None
+            }
+            FromAgent::StepStarted { index } => {
+                self.step = index;
+                None
+            }
+            FromAgent::Failed { failure } => Some(Err(End::Failed(failure))),
+            FromAgent::Finished => Some(Ok(())),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,109 @@
+//! Directories of a build on the host: staging beside the outputs, and work
+//! directories when the build cannot live in memory.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::appliance::WorkDir;
+use crate::request::BuildRequest;
+
+use super::Error;
+
+/// Random suffix of temporary names, like mktemp's `XXXXXXXX`.
+pub(super) fn random_suffix() -> Result<String, Error> {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut bytes = [0u8; 8];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut file| io::Read::read_exact(&mut file, &mut bytes))
+        .map_err(|source| Error::Host {
+            what: "read /dev/urandom".into(),
+            source,
+        })?;
+    Ok(bytes
+        .iter()
+        .map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]))
+        .collect())
+}
+
+/// Whether the build lives in memory (`tmpfs_check`): wanted, and total memory
+/// at least twice what the tmpfs needs. The second value is upstream's warning.
+pub(super) fn use_tmpfs(request: &BuildRequest) -> (bool, Option<String>) {
+    if !request.tmpfs.wanted {
+        return (false, None);
+    }
+    let needed_gib = request.tmpfs.min_gib * 2;
+    let total_kib = fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| memory_total_kib(&text));
+    match total_kib {
+        Some(total) if total >= needed_gib.saturating_mul(1 << 20) => (true, None),
+        Some(total) => (
+            false,
+            Some(format!(
+                "WARNING: Not enough RAM to use tmpfs for build. Using {}. ({total} < {needed_gib}G)",
+                request.tmp_dir.display()
+            )),
+        ),
+        None => (false, None),
+    }
+}
+
+fn memory_total_kib(meminfo: &str) -> Option<u64> {
+    meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
+}
+
+/// Creates a directory that only the caller can enter.
+pub(super) fn private_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+/// The staging directory for outputs: beside them, so that they appear by rename.
+pub(super) fn staging(request: &BuildRequest, suffix: &str) -> PathBuf {
+    let image = request.image_path();
+    image
+        .directory
+        .join(format!(".{}.safedib-{suffix}", image.base_name))
+}
+
+/// The two directories of a build, in memory or below `TMP_DIR`.
+pub(super) fn work_dirs(request: &BuildRequest, suffix: &str, tmpfs: bool) -> [WorkDir; 2] {
+    ["dib_build", "dib_image"].map(|name| {
+        let path = request.tmp_dir.join(format!("{name}.{suffix}"));
+        WorkDir {
+            on_disk: (!tmpfs).then(|| path.clone()),
+            path,
+        }
+    })
+}
+
+/// Creates a directory of the caller that hooks write to.
+///
+/// # Errors
+/// It cannot be created.
+pub(super) fn caller_dir(what: &'static str, directory: &Path) -> Result<(), Error> {
+    fs::create_dir_all(directory).map_err(|source| Error::Directory {
+        what,
+        directory: directory.into(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_in_kib() {
+        let text = "MemTotal:       24684092 kB\nMemFree: 1 kB\n";
+        assert_eq!(memory_total_kib(text), Some(24_684_092));
+        assert_eq!(memory_total_kib("nothing"), None);
+    }
+}

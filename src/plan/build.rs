@@ -1,0 +1,167 @@
+//! From a request to a plan.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::elements::{
+    self, Catalog, ElementSet, EnvironmentFile, Hook, HookNotice, Location, Phase,
+};
+use crate::request::{self, BuildRequest, ElementPath, EngineInputs};
+
+use super::refuse;
+use super::steps::{self, Parts};
+use super::storage::{storage, Storage};
+use super::{outputs, shares, tools, Error, PlannedOutput, PlannedStep, PlannedTool, Share};
+
+/// What a build will do: everything that can be known before it starts.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// Version of this structure.
+    pub version: u32,
+    /// The command, as the user typed its name.
+    pub program: String,
+    /// Requested elements, the implicit ones included.
+    pub requested: Vec<String>,
+    /// Elements with their paths and who asked for them.
+    pub elements: ElementSet,
+    /// `(used, hidden)` element directories.
+    pub overrides: Vec<(PathBuf, PathBuf)>,
+    /// Hooks that will run, in order.
+    pub hooks: Vec<Hook>,
+    /// environment.d files in the order in which they are sourced.
+    pub environment_files: Vec<EnvironmentFile>,
+    /// Files in phase directories that do not run as their author may think.
+    pub notices: Vec<HookNotice>,
+    /// Log lines about the chosen block-device configuration.
+    pub storage_messages: Vec<String>,
+    /// Host paths that hooks see.
+    pub shares: Vec<Share>,
+    /// Whether hooks have a network.
+    pub network: bool,
+    /// Commands of the host that the build needs.
+    pub tools: Vec<PlannedTool>,
+    /// Files that it leaves.
+    pub outputs: Vec<PlannedOutput>,
+    /// The steps.
+    pub steps: Vec<PlannedStep>,
+}
+
+/// What the plan needs to know beside the request; found out once by the caller.
+pub struct PlanInputs<'a> {
+    /// Paths that the session will have inside the appliance.
+    pub paths: SessionPaths,
+    /// The caller's public ssh keys and `authorized_keys`.
+    pub ssh_keys: Vec<PathBuf>,
+    /// Variables that come with our helper scripts: exported functions, `PS4`.
+    pub helper_variables: BTreeMap<String, String>,
+    /// Tells whether a path of the host exists.
+    pub exists: &'a dyn Fn(&Path) -> bool,
+}
+
+/// Paths inside the appliance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionPaths {
+    /// `TMP_BUILD_DIR`.
+    pub build_dir: PathBuf,
+    /// `TMP_IMAGE_DIR`.
+    pub image_dir: PathBuf,
+    /// `_LIB`.
+    pub lib_dir: PathBuf,
+    /// `DIB_PYTHON_EXEC` unless the user set it.
+    pub python: PathBuf,
+    /// Where new files of the image's directory can be collected.
+    pub collect_from: PathBuf,
+}
+
+impl Plan {
+    /// Makes the plan of a request. Reads element directories, changes nothing.
+    ///
+    /// # Errors
+    /// Everything about elements, hooks and the block-device configuration that
+    /// is wrong, and whatever this version does not build yet, by name.
+    pub fn new(request: &BuildRequest, inputs: &PlanInputs) -> Result<Plan, Error> {
+        let catalog = Catalog::find(&request.elements_path)?;
+        let set = elements::resolve(&request.elements, &catalog)?;
+        let merged = elements::merge(&set)?;
+        refuse::block_device_hooks(merged.hooks.values().flatten())?;
+        let storage = storage(request, &set)?;
+        let outputs = outputs::outputs(request, &set);
+        if outputs.iter().any(PlannedOutput::needs_disk) {
+            refuse::unpopulatable_filesystems(&storage.layout)?;
+        }
+        let variables = variables(request, &set, &storage, inputs)?;
+        let steps = steps::steps(Parts {
+            request,
+            directories: merged.directories.iter().cloned().collect(),
+            copies: merged.copies.clone(),
+            variables,
+            storage: &storage,
+            outputs: &outputs,
+            collect_from: inputs.paths.collect_from.clone(),
+        });
+        Ok(Plan {
+            version: 1,
+            program: request.program.clone(),
+            requested: request.elements.clone(),
+            shares: shares::shares(request, &set, &inputs.ssh_keys, inputs.exists),
+            network: !request.no_network,
+            tools: tools::tools(request, &set, &outputs, &storage.layout),
+            overrides: catalog.overrides,
+            storage_messages: storage.messages,
+            elements: set,
+            outputs,
+            steps,
+            hooks: merged.hooks.into_values().flatten().collect(),
+            environment_files: merged.environment_files,
+            notices: merged.notices,
+        })
+    }
+
+    /// The hooks of a phase in running order.
+    pub fn hooks_of(&self, phase: Phase) -> impl Iterator<Item = &Hook> {
+        self.hooks.iter().filter(move |hook| hook.phase == phase)
+    }
+
+    /// Where a phase runs, in words.
+    pub fn location_text(phase: Phase) -> &'static str {
+        match phase.location() {
+            Location::Outside => "outside",
+            Location::InTarget => "in target",
+        }
+    }
+}
+
+fn variables(
+    request: &BuildRequest,
+    set: &ElementSet,
+    storage: &Storage,
+    inputs: &PlanInputs,
+) -> Result<BTreeMap<String, String>, Error> {
+    let layout = &storage.layout;
+    let paths = &inputs.paths;
+    let engine = EngineInputs {
+        elements: set
+            .elements
+            .iter()
+            .map(|element| ElementPath {
+                name: element.name.clone(),
+                path: element.path.clone(),
+            })
+            .collect(),
+        build_dir: paths.build_dir.clone(),
+        image_dir: paths.image_dir.clone(),
+        lib_dir: paths.lib_dir.clone(),
+        base_elements: request.base_elements.as_ref().map(|base| base.path.clone()),
+        python: paths.python.clone(),
+        root_label: layout.root_label()?,
+        root_fstype: layout.root_fstype()?,
+        boot_label: layout.boot_label(),
+        mount_points: layout.mount_points(),
+        functions: BTreeMap::new(),
+    };
+    let mut variables = request::engine_variables(request, &engine)?;
+    variables.extend(inputs.helper_variables.clone());
+    Ok(variables)
+}

@@ -1,0 +1,65 @@
+//! Errors of planning.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::elements::BlockDeviceUse;
+use crate::error::Explain;
+use crate::{blockdev, elements, request};
+
+/// Why a request cannot be planned.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Something about elements or hooks.
+    #[error(transparent)]
+    Elements(#[from] elements::Error),
+    /// Something about the block-device configuration.
+    #[error(transparent)]
+    BlockDevice(#[from] blockdev::Error),
+    /// A value that hooks cannot be given.
+    #[error(transparent)]
+    Request(#[from] request::Error),
+    /// A configuration file that cannot be read.
+    #[error("cannot read the block-device configuration {}: {source}", path.display())]
+    BlockDeviceConfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A hook that needs a device which this version does not make.
+    #[error(
+        "element '{}' needs the image as a block device, which safedib cannot give it yet: {}, line {}: {}",
+        .0.element, .0.path.display(), .0.line, .0.why
+    )]
+    NeedsBlockDevice(BlockDeviceUse),
+    /// A filesystem that cannot be made from a tree.
+    #[error("filesystem '{node}' has type {fstype}, which cannot be made from a directory tree without mounting it")]
+    UnpopulatableFilesystem {
+        /// mkfs node.
+        node: String,
+        /// Its type.
+        fstype: String,
+    },
+}
+
+impl Explain for Error {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Elements(error) => error.hint(),
+            Error::BlockDevice(error) => error.hint(),
+            Error::Request(error) => error.hint(),
+            Error::BlockDeviceConfig { .. } => Some(
+                "DIB_BLOCK_DEVICE_CONFIG takes YAML text, or file:// and an absolute path".into(),
+            ),
+            Error::NeedsBlockDevice(BlockDeviceUse { element, .. }) => Some(format!(
+                "leave out '{element}' and the elements that ask for it (`safedib plan` shows who does), \
+                 or build a tar; boot loaders come with the microvm appliance"
+            )),
+            Error::UnpopulatableFilesystem { .. } => {
+                Some("use ext4 or btrfs (FS_TYPE=ext4), or build a tar with -t tar".into())
+            }
+        }
+    }
+}

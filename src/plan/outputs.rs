@@ -1,0 +1,69 @@
+//! The files that a build leaves, and their names.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::elements::ElementSet;
+use crate::request::{BuildRequest, OutputFormat};
+
+use super::steps::PRIVATE_TAR;
+
+/// One output of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedOutput {
+    /// Its format.
+    pub format: OutputFormat,
+    /// File name in the output directory of the session.
+    pub staged: String,
+    /// Absolute path of the result; `None` for what leaves no file.
+    pub path: Option<PathBuf>,
+    /// The result's name as the user gave it, with the extension: what checksum
+    /// files name.
+    pub shown: String,
+}
+
+impl PlannedOutput {
+    /// It is made from the raw disk rather than from the tree.
+    pub fn needs_disk(&self) -> bool {
+        self.format == OutputFormat::Raw || self.format.qemu_img_name().is_some()
+    }
+}
+
+/// The outputs of a request in upstream's order: archives, disk formats, raw.
+///
+/// An element whose name contains `no-final-image` suppresses what upstream
+/// converts at the end (compat 7.027).
+pub fn outputs(request: &BuildRequest, set: &ElementSet) -> Vec<PlannedOutput> {
+    let suppressed = set.names().join(" ").contains("no-final-image");
+    let image = request.image_path();
+    let mut outputs: Vec<PlannedOutput> = request
+        .formats
+        .iter()
+        .filter(|format| !suppressed || format.is_packed_from_tree())
+        .map(|format| match format.extension() {
+            Some(extension) => {
+                let staged = format!("{}.{extension}", image.base_name);
+                PlannedOutput {
+                    path: Some(image.directory.join(&staged)),
+                    staged,
+                    shown: format!("{}.{extension}", request.image_name),
+                    format: format.clone(),
+                }
+            }
+            None => PlannedOutput {
+                format: format.clone(),
+                staged: PRIVATE_TAR.into(),
+                path: None,
+                shown: request.docker_target.clone().unwrap_or_default(),
+            },
+        })
+        .collect();
+    outputs.sort_by_key(|output| {
+        (
+            !output.format.is_packed_from_tree(),
+            output.format == OutputFormat::Raw,
+        )
+    });
+    outputs
+}

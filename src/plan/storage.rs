@@ -1,0 +1,152 @@
+//! Which disk layout a build gets, and how large the disk is.
+
+use std::path::PathBuf;
+
+use crate::blockdev::{self, Layout, RootParams};
+use crate::elements::ElementSet;
+use crate::request::BuildRequest;
+
+use super::{Error, SizePolicy};
+
+/// Size of the padding that upstream adds for an EFI system partition, KiB.
+const EFI_PADDING_KIB: u64 = 525 * 1024;
+
+/// A layout and where its configuration came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Storage {
+    /// The layout.
+    pub layout: Layout,
+    /// Lines for the log that say which configuration was chosen, as upstream says it.
+    pub messages: Vec<String>,
+    /// How the disk's size is found.
+    pub size: SizePolicy,
+}
+
+struct Configuration {
+    yaml: String,
+    messages: Vec<String>,
+}
+
+/// Chooses the block-device configuration and turns it into a layout
+/// (`block_device_create_config_file` and the two `init` calls of
+/// `lib/disk-image-create`).
+///
+/// # Errors
+/// An unreadable configuration file, and everything that is wrong with the
+/// configuration itself.
+pub fn storage(request: &BuildRequest, set: &ElementSet) -> Result<Storage, Error> {
+    let configuration = configuration(request, set)?;
+    let mut params = RootParams {
+        fs_type: request.fs_type.clone(),
+        root_label: request.root_label.clone(),
+        root_opts: Vec::new(),
+    };
+    let root_fstype = blockdev::layout(&configuration.yaml, &params)?.root_fstype()?;
+    params.root_opts = root_options(request, &root_fstype);
+    let layout = blockdev::layout(&configuration.yaml, &params)?;
+    let expanded = set.names().join(" ");
+    let mut messages = configuration.messages;
+    let efi = expanded.contains("block-device-efi");
+    if efi {
+        messages.push("Expanding disk for EFI partition".into());
+    }
+    Ok(Storage {
+        size: SizePolicy {
+            requested_kib: request.size.image_kib,
+            extra_kib: request.size.extra_kib,
+            journal_mib: (root_fstype == "ext4").then_some(request.size.journal_mib),
+            efi_padding_kib: if efi { EFI_PADDING_KIB } else { 0 },
+            usage_report: request.size.usage_report,
+        },
+        layout,
+        messages,
+    })
+}
+
+fn configuration(request: &BuildRequest, set: &ElementSet) -> Result<Configuration, Error> {
+    if let Some(given) = request
+        .block_device_config
+        .as_deref()
+        .filter(|text| !text.is_empty())
+    {
+        if let Some(path) = given.strip_prefix("file://") {
+            return Ok(Configuration {
+                yaml: read(path.into())?,
+                messages: vec![format!("Using file-based block-device config: {given}")],
+            });
+        }
+        return Ok(Configuration {
+            yaml: given.into(),
+            messages: vec![
+                "User specified block-device config from DIB_BLOCK_DEVICE_CONFIG".into(),
+            ],
+        });
+    }
+    let mut messages = vec![format!(
+        "Searching elements for block-device[-{}].yaml ...",
+        request.arch
+    )];
+    for path in candidates(request, set) {
+        if path.exists() {
+            messages.push(format!("Using block-device config: {}", path.display()));
+            return Ok(Configuration {
+                yaml: read(path)?,
+                messages,
+            });
+        }
+    }
+    messages.push("... done".into());
+    messages.push("Using default block-device fallback config".into());
+    Ok(Configuration {
+        yaml: blockdev::default_config().into(),
+        messages,
+    })
+}
+
+/// Per element the file for the architecture, then the default one. Upstream
+/// goes through the elements in hash order; ours are sorted by name.
+fn candidates(request: &BuildRequest, set: &ElementSet) -> Vec<PathBuf> {
+    let arch = if "ppc64le ppc64el".contains(&request.arch) {
+        "ppc64el"
+    } else {
+        &request.arch
+    };
+    set.elements
+        .iter()
+        .flat_map(|element| {
+            [
+                element.path.join(format!("block-device-{arch}.yaml")),
+                element.path.join("block-device-default.yaml"),
+            ]
+        })
+        .collect()
+}
+
+fn read(path: PathBuf) -> Result<String, Error> {
+    std::fs::read_to_string(&path).map_err(|source| Error::BlockDeviceConfig { path, source })
+}
+
+/// mkfs options of the root filesystem in upstream's order: online resize,
+/// trusty's missing checksums, inode ratio and journal, the user's own.
+fn root_options(request: &BuildRequest, root_fstype: &str) -> Vec<String> {
+    let mut options = Vec::new();
+    if let Some(blocks) = &request.max_online_resize {
+        options.push(format!("-E resize={blocks}"));
+    }
+    if root_fstype == "ext4" {
+        let trusty = request
+            .environment
+            .get(std::ffi::OsStr::new("DIB_RELEASE"))
+            .is_some_and(|release| release == "trusty");
+        if trusty {
+            options.push("-O ^metadata_csum".into());
+        }
+        options.push(format!("-i 4096 -J size={}", request.size.journal_mib));
+    }
+    options.push(request.mkfs_options.clone());
+    options
+        .join(" ")
+        .split_whitespace()
+        .map(String::from)
+        .collect()
+}

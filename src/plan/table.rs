@@ -1,0 +1,147 @@
+//! The plan as a person reads it.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::{Phase, Plan, PlannedStep, Step};
+
+impl Display for Plan {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        self.elements_section(f)?;
+        self.hooks_section(f)?;
+        self.shares_section(f)?;
+        self.tools_section(f)?;
+        writeln!(f, "\nsteps")?;
+        for (index, planned) in self.steps.iter().enumerate() {
+            let PlannedStep {
+                step,
+                appliance,
+                why,
+            } = planned;
+            let place = format!("{appliance:?}").to_lowercase();
+            writeln!(f, "  {:>2}  {:<10} {} ({why})", index + 1, place, step)?;
+        }
+        writeln!(f, "\noutputs")?;
+        for output in &self.outputs {
+            match &output.path {
+                Some(path) => writeln!(f, "  {}", path.display())?,
+                None => writeln!(f, "  imported into a container engine as {}", output.shown)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    fn elements_section(&self, f: &mut Formatter) -> fmt::Result {
+        writeln!(f, "requested: {}", self.requested.join(" "))?;
+        writeln!(f, "\nelements")?;
+        for element in &self.elements.elements {
+            let askers: Vec<_> = self
+                .elements
+                .requested_by
+                .get(&element.name)
+                .into_iter()
+                .flatten()
+                .map(|asker| if asker.is_empty() { "you" } else { asker })
+                .collect();
+            writeln!(
+                f,
+                "  {:<28} {} (asked for by {})",
+                element.name,
+                element.path.display(),
+                askers.join(", ")
+            )?;
+        }
+        for (used, hidden) in &self.overrides {
+            writeln!(f, "  {} overrides {}", used.display(), hidden.display())?;
+        }
+        for message in &self.storage_messages {
+            writeln!(f, "  {message}")?;
+        }
+        Ok(())
+    }
+
+    fn hooks_section(&self, f: &mut Formatter) -> fmt::Result {
+        writeln!(f, "\nenvironment files, sourced before every phase")?;
+        for file in &self.environment_files {
+            writeln!(f, "  {:<40} {}", file.name, file.element)?;
+        }
+        for phase in Phase::ALL {
+            let hooks: Vec<_> = self.hooks_of(phase).collect();
+            if hooks.is_empty() {
+                continue;
+            }
+            writeln!(
+                f,
+                "\n{} ({})",
+                phase.directory(),
+                Plan::location_text(phase)
+            )?;
+            for hook in hooks {
+                writeln!(f, "  {:<40} {}", hook.name, hook.element)?;
+            }
+        }
+        for notice in &self.notices {
+            writeln!(f, "  warning: {notice}")?;
+        }
+        Ok(())
+    }
+
+    fn shares_section(&self, f: &mut Formatter) -> fmt::Result {
+        writeln!(f, "\nhost paths that hooks see")?;
+        for share in &self.shares {
+            let mode = if share.writable { "rw" } else { "ro" };
+            writeln!(f, "  {mode} {} ({})", share.path.display(), share.why)?;
+        }
+        let network = if self.network { "outbound" } else { "none" };
+        writeln!(f, "  network: {network}")
+    }
+
+    fn tools_section(&self, f: &mut Formatter) -> fmt::Result {
+        writeln!(f, "\ncommands of this host that the build needs")?;
+        for tool in &self.tools {
+            let who = tool.element.as_deref().unwrap_or("safedib");
+            writeln!(f, "  {:<28} {who}: {}", tool.need.describe(), tool.why)?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Step {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        match self {
+            Step::Say { text } => write!(f, "say \"{text}\""),
+            Step::SetVariables { set, unset } => {
+                write!(f, "export {} variables, remove {}", set.len(), unset.len())
+            }
+            Step::MergeHooks { copies, .. } => write!(f, "merge hooks ({} copies)", copies.len()),
+            Step::WriteHookFile { path, .. } => write!(f, "write hooks/{}", path.display()),
+            Step::RunHooks { phase } => write!(f, "run hooks of {}", phase.directory()),
+            Step::InstallPackages { packages } => {
+                write!(f, "install packages {}", packages.join(" "))
+            }
+            Step::PackArchive { output, .. } => write!(f, "pack {output}"),
+            Step::Gzip { input, output, .. } => write!(f, "compress {input} to {output}"),
+            Step::ConvertDisk { output, .. } => write!(f, "convert disk to {output}"),
+            Step::TakeRawDisk { output } => write!(f, "take raw disk as {output}"),
+            Step::CreateTarget => f.write_str("create the target directory"),
+            Step::CheckRootDeployed => f.write_str("check that root.d deployed a root"),
+            Step::InstallResolvConf => f.write_str("install resolv.conf for the build"),
+            Step::MountKernelFilesystems => f.write_str("mount proc, dev, sys in the target"),
+            Step::UnmountTarget => f.write_str("unmount everything in the target"),
+            Step::MoveTargetToBuilt => f.write_str("move the tree to built"),
+            Step::MeasureTree { .. } => f.write_str("measure the tree, size the disk"),
+            Step::SplitFilesystems { layout } => {
+                write!(
+                    f,
+                    "give {} filesystems their trees",
+                    layout.filesystems.len()
+                )
+            }
+            Step::FinaliseTarget => f.write_str("restore resolv.conf, empty /tmp and logs"),
+            Step::EndStrayProcesses => f.write_str("end processes that hooks left behind"),
+            Step::AssembleDisk { .. } => f.write_str("assemble the disk from the trees"),
+            Step::CollectSideFiles { name, .. } => write!(f, "collect files named {name}.*"),
+        }
+    }
+}

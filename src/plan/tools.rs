@@ -1,0 +1,105 @@
+//! What a build needs of the host, so that a missing command is found before
+//! work starts.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+
+use serde::Serialize;
+
+use crate::blockdev::Layout;
+use crate::elements::{self, ElementSet, Need};
+use crate::request::{BuildRequest, OutputFormat};
+
+use super::PlannedOutput;
+
+/// A command or module of the host that a build needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedTool {
+    /// What.
+    pub need: Need,
+    /// The Debian package that has it.
+    pub package: &'static str,
+    /// The element that needs it; `None` if we do.
+    pub element: Option<String>,
+    /// The output format that needs it, as upstream's messages name it.
+    pub format: Option<String>,
+    /// What for.
+    pub why: &'static str,
+}
+
+/// Lists what a build needs.
+pub(super) fn tools(
+    request: &BuildRequest,
+    set: &ElementSet,
+    outputs: &[PlannedOutput],
+    layout: &Layout,
+) -> Vec<PlannedTool> {
+    let is_set = |name: &&str| {
+        request
+            .environment
+            .get(OsStr::new(name))
+            .is_some_and(|value| !value.is_empty())
+    };
+    let mut tools: Vec<PlannedTool> = elements::host_tools(set)
+        .into_iter()
+        .filter(|need| !need.unless_set.iter().any(|name| is_set(name)))
+        .map(|need| PlannedTool {
+            need: need.need,
+            package: need.package,
+            element: Some(need.element),
+            format: None,
+            why: need.why,
+        })
+        .collect();
+    let own = |command, package, why| PlannedTool {
+        need: Need::Command(command),
+        package,
+        element: None,
+        format: None,
+        why,
+    };
+    tools.push(own(&["bash"], "bash", "every build"));
+    tools.push(own(&["du"], "coreutils", "the size of the tree"));
+    tools.extend(outputs.iter().filter_map(format_tool));
+    if outputs.iter().any(PlannedOutput::needs_disk) {
+        let types: BTreeSet<_> = layout.filesystems.iter().map(|fs| &*fs.fstype).collect();
+        for fstype in types {
+            for (command, package) in filesystem_tools(fstype) {
+                tools.push(own(command, package, "the filesystems of the disk"));
+            }
+        }
+    }
+    tools
+}
+
+fn format_tool(output: &PlannedOutput) -> Option<PlannedTool> {
+    let (command, package): (&'static [&'static str], _) = match &output.format {
+        OutputFormat::Squashfs => (&["mksquashfs"], "squashfs-tools"),
+        OutputFormat::Tar | OutputFormat::Tgz | OutputFormat::Aci | OutputFormat::Docker => {
+            (&["tar"], "tar")
+        }
+        OutputFormat::Qcow2 | OutputFormat::QemuImg(_) => (&["qemu-img"], "qemu-utils"),
+        OutputFormat::Raw | OutputFormat::Vhd => return None,
+    };
+    Some(PlannedTool {
+        need: Need::Command(command),
+        package,
+        element: None,
+        format: Some(output.format.name().into()),
+        why: "the output format",
+    })
+}
+
+type Command = (&'static [&'static str], &'static str);
+
+fn filesystem_tools(fstype: &str) -> &'static [Command] {
+    match fstype {
+        "ext2" => &[(&["mkfs.ext2"], "e2fsprogs")],
+        "ext3" => &[(&["mkfs.ext3"], "e2fsprogs")],
+        "ext4" => &[(&["mkfs.ext4"], "e2fsprogs")],
+        "vfat" | "fat" => &[(&["mkfs.vfat"], "dosfstools"), (&["mcopy"], "mtools")],
+        "btrfs" => &[(&["mkfs.btrfs"], "btrfs-progs")],
+        "swap" => &[(&["mkswap"], "util-linux")],
+        _ => &[],
+    }
+}
