@@ -74,8 +74,9 @@ fn run_block_device(context: &mut Context, invocation: &Invocation) -> Result<()
     let mut ran = run_parts(context, phase, &invocation.clone().capture())?;
     if ran.outcome.status != 0 {
         ran.outcome.status = 1;
+        let failed = check(context, phase, ran);
         breaks::run(context, "after-error", At::ErrorOutside)?;
-        return check(context, phase, ran);
+        return failed;
     }
     let output = String::from_utf8_lossy(&ran.outcome.stdout).into_owned();
     match output.lines().rfind(|line| line.contains(DEVICE_MARK)) {
@@ -105,14 +106,14 @@ fn run_in_target_tree(context: &mut Context, phase: Phase) -> Result<(), Error> 
     );
     let invocation = in_target(context, OsStr::new(&command));
     let ran = run_parts(context, phase, &invocation)?;
-    if ran.outcome.status != 0 {
+    if let Err(failed) = check(context, phase, ran) {
         let at = match context.breaks.outside_target {
             true => At::ErrorOutside,
             false => At::ErrorInTarget,
         };
         breaks::run(context, "after-error", at)?;
+        return Err(failed);
     }
-    check(context, phase, ran)?;
     breaks::run(context, &format!("after-{}", phase.name()), At::InTarget)?;
 
     mounts::detach(&bound).map_err(Error::io("unmount", &bound))?;

@@ -23,6 +23,7 @@ mod breaks;
 mod channel;
 mod context;
 mod devices;
+mod devnodes;
 mod dispatch;
 mod error;
 mod finalise;
@@ -32,7 +33,6 @@ mod install;
 mod measure;
 mod merge;
 mod mounts;
-mod nodes;
 mod output;
 mod pack;
 pub mod paths;
@@ -91,7 +91,7 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
         trees: BTreeMap::new(),
     };
     let mut running = 0;
-    let result = install::install().and_then(|()| {
+    let result = prepare(&mut context).and_then(|()| {
         session
             .steps
             .into_iter()
@@ -108,6 +108,16 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
         },
     };
     (context.log, end)
+}
+
+fn prepare(context: &mut Context) -> Result<(), Error> {
+    install::install()?;
+    match devnodes::supervise() {
+        Ok(()) => Ok(()),
+        Err(error) => context.say(format!(
+            "Only the mknod command can make device nodes here, tar and cp cannot: {error}"
+        )),
+    }
 }
 
 fn execute(context: &mut Context, index: usize, step: Step) -> Result<(), Error> {

@@ -8,6 +8,9 @@ use std::process::{Command, Output};
 
 use super::*;
 
+/// Environment variables.
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
 fn write(path: &Path, mode: u32, contents: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, contents).unwrap();
@@ -22,7 +25,7 @@ fn lib(directory: &Path) -> PathBuf {
     lib
 }
 
-fn run(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+fn run(program: &Path, arguments: &[&str], environment: Pairs) -> Output {
     Command::new(program)
         .args(arguments)
         .env_clear()
@@ -33,7 +36,7 @@ fn run(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Outp
         .unwrap()
 }
 
-fn bash(script: &str, environment: &[(&str, &str)]) -> Output {
+fn bash(script: &str, environment: Pairs) -> Output {
     run(Path::new("/bin/bash"), &["-c", script], environment)
 }
 
@@ -111,7 +114,7 @@ fn run_parts_does_what_upstream_does() {
     let hooks = odd_hooks(temporary.path());
     let ours = lib(temporary.path()).join("dib-run-parts");
     let hooks = hooks.to_str().unwrap();
-    let cases: [(&[&str], &[(&str, &str)]); 5] = [
+    let cases: [(&[&str], Pairs); 5] = [
         (&[hooks], &[]),
         (&[hooks], &[("RUN_PARTS_REGEX", "^[0-9]+-[a-z]$")]),
         (&[hooks], &[("FAIL", "44")]),

@@ -1,4 +1,4 @@
-//! `mknod` that makes placeholders where devices cannot be made, see [`nodes`].
+//! `mknod` that makes placeholders where devices cannot be made, see [`devnodes`].
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use nix::sys::stat::{umask, Mode};
 
 use super::{complain, exec_real};
-use crate::agent::nodes;
+use crate::agent::devnodes;
 use crate::output::nodes::NodeKind as Kind;
 
 /// Makes a device node; everything else is left to the real mknod.
@@ -19,7 +19,7 @@ pub(super) fn main(arguments: Vec<OsString>) -> ExitCode {
         let mask = umask(Mode::empty());
         0o666 & !mask.bits()
     });
-    match nodes::make(&device.path, device.kind, device.major, device.minor, mode) {
+    match devnodes::make(&device.path, device.kind, device.major, device.minor, mode) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain("mknod", format_args!("{}: {error}", device.path.display()));

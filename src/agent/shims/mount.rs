@@ -1,8 +1,10 @@
-//! `mount --bind /dev` and its `umount`.
+//! `mount --bind /dev`, a devpts in it, and their `umount`.
 //!
 //! The nodes in our `/dev` are mounts of their own, so that a plain bind shows
 //! empty files in their place: it has to be a recursive one, and what is mounted
-//! below it goes with it when it is unmounted.
+//! below it goes with it when it is unmounted. The options of a devpts are taken
+//! from the one that is there, where the kernel shows the group as the host
+//! numbers it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,9 +14,33 @@ use std::process::ExitCode;
 use super::exec_real;
 use crate::agent::mounts;
 
-/// Runs the real mount; a bind of `/dev` becomes recursive.
+/// Group `tty`, which has this number in every distribution.
+const TTY: &str = "gid=5";
+
+/// Runs the real mount; a bind of `/dev` becomes recursive, and the group of a
+/// devpts one that exists here.
 pub(super) fn mount(arguments: Vec<OsString>) -> ExitCode {
-    exec_real("mount", &recursive(arguments))
+    exec_real("mount", &with_own_group(recursive(arguments)))
+}
+
+fn with_own_group(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if !arguments.iter().any(|argument| argument == "devpts") {
+        return arguments;
+    }
+    for argument in &mut arguments {
+        let Some(text) = argument.to_str().filter(|text| text.contains("gid=")) else {
+            continue;
+        };
+        let options: Vec<&str> = text
+            .split(',')
+            .map(|option| match option.strip_prefix("gid=") {
+                Some(_) => TTY,
+                None => option,
+            })
+            .collect();
+        *argument = options.join(",").into();
+    }
+    arguments
 }
 
 fn recursive(mut arguments: Vec<OsString>) -> Vec<OsString> {
@@ -102,6 +128,19 @@ mod tests {
             ("-t proc none /t/proc", "-t proc none /t/proc"),
         ] {
             assert_eq!(recursive(words(line)), words(expected));
+        }
+    }
+
+    #[test]
+    fn a_devpts_gets_a_group_that_exists() {
+        for (line, expected) in [
+            (
+                "-t devpts -o rw,gid=100004,mode=620 devpts /t/dev/pts",
+                "-t devpts -o rw,gid=5,mode=620 devpts /t/dev/pts",
+            ),
+            ("-t vfat -o gid=7 /dev/x /t", "-t vfat -o gid=7 /dev/x /t"),
+        ] {
+            assert_eq!(with_own_group(words(line)), words(expected));
         }
     }
 

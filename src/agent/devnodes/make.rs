@@ -1,9 +1,4 @@
-//! Device nodes where mknod(2) is refused.
-//!
-//! In a user namespace a device node cannot be made. An empty file stands in
-//! for it, with the mode and owner that the node would have, and the registry
-//! at [`paths::NODES`] says what it stands for. Whoever packs the tree writes
-//! the node in its place, see [`crate::output::nodes`].
+//! Making one node or placeholder.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -13,7 +8,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::stat::{makedev, mknod, Mode, SFlag};
 
-use super::paths;
+use crate::agent::paths;
 use crate::output::nodes::NodeKind;
 use crate::output::NodeRegistry;
 
@@ -43,7 +38,7 @@ pub(crate) fn make(
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0)
+        .mode(0o0)
         .open(path)?;
     file.set_permissions(PermissionsExt::from_mode(mode))?;
     NodeRegistry::append(Path::new(paths::NODES), path, kind, major, minor)
