@@ -167,6 +167,9 @@ pub enum Error {
     /// The four slots of an MBR are used up.
     #[error("an MBR has room for four primary or extended partitions; '{0}' is one too many")]
     TooManyPrimaries(String),
+    /// The entries of a GPT are used up.
+    #[error("a GPT has room for 128 partitions; '{0}' is one too many")]
+    TooManyPartitions(String),
     /// A partition has no room.
     #[error(
         "The requested size of the image is smaller than the block device configuration: \

@@ -9,6 +9,8 @@ pub const EBR_BYTES: u64 = 512;
 /// What upstream keeps back of a GPT disk before it divides it.
 const GPT_RESERVE: u64 = 2 << 20;
 const MIB: u64 = 1 << 20;
+/// Entries of a GPT as sgdisk makes it.
+const GPT_ENTRIES: usize = 128;
 /// Sectors of the backup table at the end of a GPT disk.
 const GPT_BACKUP_SECTORS: u64 = 33;
 
@@ -137,6 +139,9 @@ fn place_gpt(table: &PartitionTable, disk_bytes: u64) -> Result<Vec<Extent>, Err
     let mut start = MIB;
     let mut extents = Vec::new();
     for (index, partition) in table.partitions.iter().enumerate() {
+        if index >= GPT_ENTRIES {
+            return Err(Error::TooManyPartitions(partition.name.clone()));
+        }
         let bytes = bytes_of(partition.size, remaining);
         if bytes > remaining || start.saturating_add(bytes / MIB * MIB) > usable_end {
             return Err(does_not_fit(partition, bytes, remaining, disk_bytes));

@@ -24,7 +24,11 @@ mod tool;
 mod tree;
 
 #[cfg(test)]
+mod archive_tests;
+#[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod userns_tests;
 
 pub use error::Error;
 pub use nodes::NodeRegistry;

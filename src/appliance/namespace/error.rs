@@ -97,6 +97,8 @@ pub enum Error {
 pub enum FaultKind {
     /// Making a user namespace, or what needs its capabilities.
     Namespace,
+    /// What only root with all its capabilities may do.
+    Privilege,
     /// An idmapped mount.
     Idmap,
     /// Cloning or attaching a mount.
@@ -161,6 +163,9 @@ impl Fault {
             }
             (FaultKind::Namespace, _) => {
                 "allow unprivileged user namespaces on this system, or use --appliance microvm"
+            }
+            (FaultKind::Privilege, _) => {
+                "this root lacks CAP_SYS_ADMIN, as in a container: run as an ordinary user, or use --appliance microvm"
             }
             (FaultKind::Network, _) => "use --no-network for a build that needs none",
             _ => return None,

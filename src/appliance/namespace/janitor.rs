@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Fault, FaultKind};
 use super::ids::Mapping;
-use super::init::{control_from, read_order};
 use super::ops::raw_path;
 use super::remove::{read_answer, remove_tree, spawn_helper};
 use super::sys;
+use super::wire::{control_from, read_order};
 use crate::protocol;
 
 /// How long the processes of a sandbox may take to die before the files that

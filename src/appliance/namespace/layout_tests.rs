@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::appliance::WorkDir;
+use crate::appliance::{Scratch, WorkDir};
 use crate::plan::Share;
 
 fn facts(root_caller: bool) -> HostFacts {

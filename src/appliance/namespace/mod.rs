@@ -16,10 +16,13 @@ mod janitor;
 pub mod layout;
 pub mod network;
 pub mod ops;
+mod pid1;
 mod probe;
 mod remove;
 mod running;
+mod shares;
 mod sys;
+mod wire;
 
 pub use error::Error;
 pub use ids::Mapping;

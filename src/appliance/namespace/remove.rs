@@ -22,9 +22,10 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Fault, FaultKind};
 use super::ids::Mapping;
-use super::init::{become_root, control_from, need, read_order};
+use super::init::become_root;
 use super::ops::raw_path;
 use super::sys;
+use super::wire::{control_from, need, read_order};
 use crate::protocol;
 
 /// How many directories are open at once. A hook can nest them deeper than any
@@ -310,7 +311,7 @@ mod tests {
         let tree = base.path().join("tree");
         fs::create_dir_all(tree.join("a/b")).unwrap();
         symlink(&outside, tree.join("a/link")).unwrap();
-        fs::set_permissions(tree.join("a/b"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tree.join("a/b"), Permissions::from_mode(0o000)).unwrap();
         let mut deep = openat(AT_FDCWD, &tree, OFlag::O_PATH, Mode::empty()).unwrap();
         for _ in 0..1500 {
             nix::sys::stat::mkdirat(&deep, "d", Mode::S_IRWXU).unwrap();

@@ -202,19 +202,10 @@ pub(super) fn die_with_parent() -> io::Result<()> {
 /// # Errors
 /// Whatever the kernel gives.
 pub(super) fn prctl(option: libc::c_int, value: libc::c_ulong) -> io::Result<()> {
+    let none: libc::c_ulong = 0;
     // SAFETY: the options that this module passes take integers only.
-    check(
-        unsafe {
-            libc::prctl(
-                option,
-                value,
-                0 as libc::c_ulong,
-                0 as libc::c_ulong,
-                0 as libc::c_ulong,
-            )
-        }
-        .into(),
-    )?;
+    let result = unsafe { libc::prctl(option, value, none, none, none) };
+    check(result.into())?;
     Ok(())
 }
 

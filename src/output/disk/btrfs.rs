@@ -1,11 +1,11 @@
-//! btrfs: `mkfs.btrfs --rootdir`, under fakeroot where there are placeholders.
+//! btrfs: `mkfs.btrfs --rootdir`, which keeps owners, modes, xattrs and hard
+//! links, but (6.2) neither device numbers nor anything of the root directory.
 
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use crate::output::error::io_error;
-use crate::output::nodes::{NodeKind, NodeRegistry, PlacedNode};
-use crate::output::tool::{find, Tool};
+use crate::output::nodes::{walk_error, NodeRegistry};
 use crate::output::Error;
 
 use super::Job;
@@ -15,28 +15,9 @@ pub(super) fn make(job: &Job, image: &Path, nodes: &NodeRegistry) -> Result<(), 
         return job.make_empty(image);
     };
     check_root(job, tree)?;
-    let nodes = nodes.locate(tree)?;
-    let state =
-        tempfile::NamedTempFile::new().map_err(io_error("create a file in", Path::new("/tmp")))?;
-    let tool = if nodes.is_empty() {
-        job.mkfs("btrfs-progs")?
-    } else {
-        std::fs::write(state.path(), fakeroot_state(&nodes))
-            .map_err(io_error("write", state.path()))?;
-        let mkfs = find("mkfs.btrfs").ok_or_else(|| Error::MissingTool {
-            tool: "mkfs.btrfs".into(),
-            package: "btrfs-progs",
-        })?;
-        // -u: all that the state does not name is as it really is.
-        Tool::new("fakeroot", "fakeroot")?
-            .arg("-u")
-            .arg("-i")
-            .arg(state.path())
-            .arg("--")
-            .arg(mkfs)
-            .args(&job.filesystem.options)
-    };
-    let made = tool
+    check_devices(job, tree, nodes)?;
+    let made = job
+        .mkfs("btrfs-progs")?
         .arg("-L")
         .arg(&job.filesystem.label)
         .arg("--rootdir")
@@ -63,23 +44,18 @@ fn check_root(job: &Job, tree: &Path) -> Result<(), Error> {
     Err(job.unrepresentable(what, Path::new("/")))
 }
 
-fn fakeroot_state(nodes: &[PlacedNode]) -> String {
-    let mut text = String::new();
-    for node in nodes {
-        let format = match node.entry.kind {
-            NodeKind::Block => 0o060_000,
-            NodeKind::Char => 0o020_000,
-        };
-        text += &format!(
-            "dev={:x},ino={},mode={:o},uid={},gid={},nlink={},rdev={}\n",
-            node.metadata.dev(),
-            node.metadata.ino(),
-            format | (node.metadata.mode() & 0o7777),
-            node.metadata.uid(),
-            node.metadata.gid(),
-            node.metadata.nlink(),
-            nix::sys::stat::makedev(node.entry.major.into(), node.entry.minor.into()),
-        );
+/// mkfs.btrfs writes every device with the number 0:0.
+fn check_devices(job: &Job, tree: &Path, nodes: &NodeRegistry) -> Result<(), Error> {
+    let refuse = |path: &Path| job.unrepresentable("device nodes without a mount", path);
+    if let Some(node) = nodes.locate(tree)?.first() {
+        return Err(refuse(&node.path));
     }
-    text
+    for item in walkdir::WalkDir::new(tree) {
+        let item = item.map_err(|error| walk_error(tree, error))?;
+        let kind = item.file_type();
+        if kind.is_block_device() || kind.is_char_device() {
+            return Err(refuse(item.path()));
+        }
+    }
+    Ok(())
 }

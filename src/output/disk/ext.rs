@@ -73,14 +73,13 @@ fn times(script: &mut Vec<u8>, tree: &Path, root: &Metadata) -> Result<(), Error
         let item = item.map_err(|error| walk_error(tree, error))?;
         let metadata = item.metadata().map_err(|error| walk_error(tree, error))?;
         let extra = extra(&metadata);
-        if extra == 0
-            || (metadata.nlink() > 1 && !metadata.is_dir() && !done.insert(metadata.ino()))
-        {
-            continue;
-        }
         let path = inside(item.path().strip_prefix(tree).unwrap_or(item.path()));
         // debugfs reads lines: such a name only loses the fraction of its time.
-        if !path.contains(&b'\n') {
+        if extra == 0 || path.contains(&b'\n') {
+            continue;
+        }
+        let linked = metadata.nlink() > 1 && !metadata.is_dir();
+        if !linked || done.insert(metadata.ino()) {
             command(script, &[b"sif", &path, b"mtime_extra"], &extra.to_string());
         }
     }
@@ -114,8 +113,19 @@ fn devices(script: &mut Vec<u8>, nodes: &[PlacedNode]) -> Result<(), Error> {
         let name = node.path.file_name().unwrap_or(OsStr::new("")).as_bytes();
         let kind = [node.entry.kind.letter() as u8];
         command(script, &[b"cd", &parent], "");
-        let numbers = format!("{} {}", node.entry.major, node.entry.minor);
-        command(script, &[b"mknod", name, &kind], &numbers);
+        let (major, minor) = (node.entry.major, node.entry.minor);
+        // debugfs refuses larger numbers; the kernel's encoding is in block 1.
+        let large = major > 0xffff || minor > 0xffff;
+        let numbers = if large { (0, 0) } else { (major, minor) };
+        command(
+            script,
+            &[b"mknod", name, &kind],
+            &format!("{} {}", numbers.0, numbers.1),
+        );
+        if large {
+            let number = (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12);
+            command(script, &[b"sif", &path, b"block[1]"], &number.to_string());
+        }
         let format = match kind[0] {
             b'b' => 0o060_000,
             _ => 0o020_000,

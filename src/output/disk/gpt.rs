@@ -152,12 +152,27 @@ fn protective_mbr(last: u64) -> Vec<u8> {
     let entry = &mut sector[446..462];
     entry[1..4].copy_from_slice(&[0x00, 0x02, 0x00]);
     entry[4] = 0xee;
-    entry[5..8].copy_from_slice(&[0xff, 0xff, 0xff]);
+    entry[5..8].copy_from_slice(&chs(last));
     entry[8..12].copy_from_slice(&1u32.to_le_bytes());
     let length = u32::try_from(last).unwrap_or(u32::MAX);
     entry[12..16].copy_from_slice(&length.to_le_bytes());
     sector[510..512].copy_from_slice(&[0x55, 0xaa]);
     sector
+}
+
+/// Head, sector, cylinder of a sector, with 255 heads of 63 sectors; all ones
+/// beyond cylinder 1023.
+fn chs(lba: u64) -> [u8; 3] {
+    let cylinder = lba / (255 * 63);
+    if cylinder > 1023 {
+        return [0xff; 3];
+    }
+    let sector = lba % 63 + 1;
+    [
+        (lba / 63 % 255) as u8,
+        (sector | (cylinder >> 2 & 0xc0)) as u8,
+        cylinder as u8,
+    ]
 }
 
 /// CRC-32 as in zlib: 16 KiB a disk need no table.
