@@ -78,6 +78,9 @@ pub fn build(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
         "Building elements: {}",
         request.elements.join(" ")
     ));
+    for notice in &request.notices {
+        log.say(notice);
+    }
     let suffix = workspace::random_suffix()?;
     let plan = plan_with_suffix(request, &suffix)?;
     announce(&plan, log);
@@ -95,7 +98,11 @@ pub fn build(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
 }
 
 fn announce(plan: &Plan, log: &mut LogWriter) {
-    for (used, hidden) in &plan.overrides {
+    let overrides = plan
+        .overrides
+        .iter()
+        .filter(|(used, hidden)| used != hidden);
+    for (used, hidden) in overrides {
         log.say(&format!(
             "WARNING diskimage_builder.element_dependencies [-] Element <{}> overrides <{}>",
             used.display(),

@@ -248,7 +248,13 @@ fn a_root_element_that_deploys_nothing_is_reported() {
             .element_file("hollow", "element-provides", "operating-system\n")
             .element_file("hollow", "root.d/10-nothing", "#!/bin/sh\n")
             .args(["hollow"]);
-        fails(&run, 1, &["Failed to deploy the root element."]);
+        let outcome = fails(&run, 1, &["no root.d hook left anything"]);
+        assert!(
+            outcome
+                .stdout
+                .contains("Failed to deploy the root element."),
+            "{outcome}"
+        );
     }
 }
 

@@ -39,6 +39,9 @@ pub(crate) fn measure(context: &mut Context, policy: &SizePolicy) -> Result<(), 
 /// The formula: a requested size is taken as it is; else what the tree takes,
 /// with what was asked for beside, or divided by 0.6, and a journal. Padding for
 /// an EFI partition is added in each case, and all is rounded up to 64 KiB.
+///
+/// For trees below about 40 MiB upstream's size is too small for its own
+/// journal, and mkfs fails; ours is then what mkfs needs.
 fn size_kib(tree_kib: u64, policy: &SizePolicy) -> u64 {
     let size = match (policy.requested_kib, policy.extra_kib) {
         (Some(requested), _) => requested,
@@ -46,11 +49,17 @@ fn size_kib(tree_kib: u64, policy: &SizePolicy) -> u64 {
         // awk computes this in double precision, and truncates
         (None, None) => (tree_kib as f64 / 0.6) as u64,
     };
-    let journal = match policy.requested_kib {
-        Some(_) => 0,
-        None => policy.journal_mib.unwrap_or(0) * 1024,
+    let size = match (policy.requested_kib, policy.journal_mib) {
+        (None, Some(journal)) => (size + journal * 1024).max(smallest_with_journal(journal)),
+        _ => size,
     };
-    (size + journal + policy.efi_padding_kib).next_multiple_of(64)
+    (size + policy.efi_padding_kib).next_multiple_of(64)
+}
+
+/// mke2fs (1.47) refuses a journal larger than half of what it has left beside
+/// its own tables; measured for journals of 16, 64 and 128 MiB.
+fn smallest_with_journal(journal_mib: u64) -> u64 {
+    journal_mib * (2048 + 10) + 1024
 }
 
 /// Runs du on the built tree; its output, and the total of its last line.
@@ -155,7 +164,8 @@ mod tests {
             (42 * 1024, policy(None, None, Some(64)), 71680 + 65536),
             (100, policy(None, None, None), 192),
             (96, policy(None, None, None), 192),
-            (1000, policy(None, Some(24), Some(64)), 1024 + 65536),
+            (100_000, policy(None, Some(24), Some(64)), 100_032 + 65536),
+            (1000, policy(None, None, Some(64)), 132_736),
             (1000, policy(Some(1_572_864), Some(5), Some(64)), 1_572_864),
             (1000, policy(Some(2001), None, None), 2048),
         ] {

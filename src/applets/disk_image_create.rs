@@ -43,6 +43,9 @@ pub(super) fn parse(name: &str, words: &[OsString]) -> Result<Option<BuildReques
 }
 
 fn build(name: &str, request: &BuildRequest) -> ExitCode {
+    if let Some(file) = &request.log.given {
+        print(&format!("Output logs going to: {file}\n"));
+    }
     let mut log = match LogWriter::new(&request.log, std::io::stdout()) {
         Ok(log) => log,
         Err(error) => return fail(name, &error.into()),

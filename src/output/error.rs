@@ -152,6 +152,11 @@ impl Explain for Error {
             Error::MissingTool { package, .. } => {
                 Some(format!("install the Debian package {package}"))
             }
+            Error::TooSmall { tail, .. } if tail.contains("journal size too big") => Some(
+                "the journal takes at most half of the filesystem: lower --mkfs-journal-size \
+                 (DIB_JOURNAL_SIZE, in MiB) or raise --image-size (DIB_IMAGE_SIZE, in GiB)"
+                    .into(),
+            ),
             Error::TooSmall { .. } => Some(
                 "raise --image-size (DIB_IMAGE_SIZE, in GiB) or DIB_IMAGE_EXTRA_SIZE (in MiB), \
                  or give the partition more room"

@@ -170,6 +170,8 @@ pub struct LogOptions {
     pub quiet: bool,
     /// `--logfile`, absolute.
     pub file: Option<PathBuf>,
+    /// `--logfile` as it was given.
+    pub given: Option<String>,
 }
 
 /// `--appliance` / `DIB_APPLIANCE`.

@@ -194,7 +194,6 @@ impl Run {
             .env("HOME", self.home())
             .env("USER", self.user_name())
             .env("TMP_DIR", self.tmp())
-            .env("ELEMENTS_PATH", self.elements())
             .env("DIB_ELEMENTS_DIR", self.elements())
             .env("SAFEDIB_TEST_ID", &self.id)
             .envs(self.env.iter().map(|(name, value)| (name, value)))

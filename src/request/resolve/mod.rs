@@ -273,21 +273,17 @@ fn tmpfs(shell: &mut Shell, notices: &mut Vec<String>) -> Result<TmpfsPolicy, Er
 }
 
 fn log(shell: &mut Shell, host: &HostFacts) -> Result<LogOptions, Error> {
-    let file = shell
-        .bytes(variables::LOGFILE)
-        .map(|path| host.absolute(path));
+    let given = shell.bytes(variables::LOGFILE);
+    let file = given.as_ref().map(|path| host.absolute(path));
+    let given = given.map(|path| path.to_string_lossy().into_owned());
     if file.is_some() && shell.bytes(variables::DIB_QUIET).is_none() {
         shell.assign(variables::DIB_QUIET, "1");
-        return Ok(LogOptions {
-            no_timestamp: values::is_one(shell, variables::DIB_NO_TIMESTAMP)?,
-            quiet: true,
-            file,
-        });
     }
     Ok(LogOptions {
         no_timestamp: values::is_one(shell, variables::DIB_NO_TIMESTAMP)?,
         quiet: values::is_one(shell, variables::DIB_QUIET)?,
         file,
+        given,
     })
 }
 
