@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -114,48 +114,28 @@ impl Request {
         make(&at, self.kind, major, minor, self.mode & !caller.umask)
     }
 
-    /// The directory that the node goes into, as the caller sees it.
+    /// The directory that the node goes into, as the caller sees it: from its
+    /// root, which its links must not lead out of.
     fn open_parent(&self) -> io::Result<OwnedFd> {
+        let of_caller = |name: &str| PathBuf::from(format!("/proc/{}/{name}", self.pid));
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let of_caller = |name: String| {
-            open(
-                format!("/proc/{}/{name}", self.pid).as_str(),
-                flags,
-                Mode::empty(),
-            )
-        };
-        let parent = self.path.parent().unwrap_or(Path::new(""));
-        let root = of_caller("root".to_owned())?;
-        let how = OpenHow::new().flags(flags);
-        let absolute = self.path.is_absolute();
-        let (base, resolve) = if absolute {
-            (root, ResolveFlag::RESOLVE_IN_ROOT)
-        } else {
+        let root = open(&of_caller("root"), flags, Mode::empty())?;
+        let mut path = PathBuf::from("/");
+        if !self.path.is_absolute() {
             let base = match self.directory {
-                libc::AT_FDCWD => of_caller("cwd".to_owned())?,
-                number => of_caller(format!("fd/{number}"))?,
+                libc::AT_FDCWD => of_caller("cwd"),
+                number => of_caller(&format!("fd/{number}")),
             };
-            // In another root a link could lead us out of it; then it has to
-            // stay below the directory.
-            let same_root = is_own_root(&root)?;
-            let resolve = match same_root {
-                true => ResolveFlag::RESOLVE_NO_MAGICLINKS,
-                false => ResolveFlag::RESOLVE_BENEATH,
-            };
-            (base, resolve)
-        };
-        let parent = match parent.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => parent,
-        };
-        Ok(openat2(base.as_fd(), parent, how.resolve(resolve))?)
+            // the kernel shows both as we would have to call them
+            let (base, root) = (fs::read_link(base)?, fs::read_link(of_caller("root"))?);
+            path.push(base.strip_prefix(root).map_err(|_| Errno::EXDEV)?);
+        }
+        path.push(self.path.parent().unwrap_or(Path::new("")));
+        let how = OpenHow::new()
+            .flags(flags)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT);
+        Ok(openat2(&root, &path, how)?)
     }
-}
-
-fn is_own_root(root: &OwnedFd) -> io::Result<bool> {
-    let theirs = fs::metadata(format!("/proc/self/fd/{}", root.as_raw_fd()))?;
-    let ours = fs::metadata("/")?;
-    Ok((theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino()))
 }
 
 /// A string in the memory of a process.

@@ -1,0 +1,161 @@
+//! Renames, their undoing, and side files.
+use super::*;
+
+struct Place {
+    directory: tempfile::TempDir,
+    commit: Commit,
+}
+
+fn place(types: &[&str]) -> Place {
+    let directory = tempfile::tempdir().unwrap();
+    let staging = directory.path().join(".staging");
+    std::fs::create_dir(&staging).unwrap();
+    let outputs = types
+        .iter()
+        .map(|kind| {
+            std::fs::write(staging.join(format!("img.{kind}")), format!("new {kind}")).unwrap();
+            Staged {
+                file: format!("img.{kind}"),
+                destination: directory.path().join(format!("img.{kind}")),
+                shown: format!("out/img.{kind}"),
+            }
+        })
+        .collect();
+    let commit = Commit {
+        staging,
+        outputs,
+        side: None,
+        checksums: Checksums::default(),
+        overwrite: false,
+    };
+    Place { directory, commit }
+}
+
+impl Place {
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn run(&self) -> (Result<(), Error>, Vec<String>) {
+        let mut said = Vec::new();
+        let result = self.commit.run(&mut |line| said.push(line.into()));
+        (result, said)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.directory.path()).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != ".staging")
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn renames_old_images_with_their_checksums() {
+    let mut place = place(&["qcow2", "tar"]);
+    place.commit.checksums = Checksums {
+        md5: true,
+        sha256: true,
+    };
+    place.write("img.qcow2", "old");
+    place.write("img.qcow2.md5", "old sum");
+    let (result, said) = place.run();
+    result.unwrap();
+    let old = said[0]
+        .strip_prefix("Old image found. Renaming it to out/")
+        .unwrap()
+        .to_string();
+    let form = regex::Regex::new(r"^img-\d{4}(\.\d\d){2}-\d\d(\.\d\d){2}\.qcow2$").unwrap();
+    assert!(form.is_match(&old), "{old}");
+    assert_eq!(
+        said[1..],
+        [
+            "Image file out/img.qcow2 created...",
+            "Image file out/img.tar created..."
+        ]
+    );
+    assert_eq!(std::fs::read_to_string(place.path(&old)).unwrap(), "old");
+    assert_eq!(
+        std::fs::read_to_string(place.path(&format!("{old}.md5"))).unwrap(),
+        "old sum"
+    );
+    assert_eq!(
+        std::fs::read_to_string(place.path("img.qcow2")).unwrap(),
+        "new qcow2"
+    );
+    let sum = std::fs::read_to_string(place.path("img.tar.md5")).unwrap();
+    assert!(
+        sum.ends_with("  out/img.tar\n") && sum.len() == 32 + 14,
+        "{sum}"
+    );
+    assert_eq!(place.names().len(), 8);
+}
+
+#[test]
+fn overwrites_when_told_to_and_leaves_nothing_else() {
+    let mut place = place(&["raw"]);
+    place.commit.overwrite = true;
+    place.write("img.raw", "old");
+    place.run().0.unwrap();
+    assert_eq!(place.names(), ["img.raw"]);
+    assert_eq!(
+        std::fs::read_to_string(place.path("img.raw")).unwrap(),
+        "new raw"
+    );
+}
+
+#[test]
+fn a_failure_undoes_everything() {
+    for overwrite in [false, true] {
+        let mut place = place(&["qcow2", "tar"]);
+        place.commit.overwrite = overwrite;
+        place.write("img.qcow2", "old");
+        place.write("img.qcow2.sha256", "old sum");
+        // A directory in the way: the second rename fails.
+        place.write("img.tar/file", "x");
+        let (result, said) = place.run();
+        assert!(matches!(result, Err(Error::Rename { .. })));
+        assert!(!said.iter().any(|line| line.contains("created")));
+        assert_eq!(place.names(), ["img.qcow2", "img.qcow2.sha256", "img.tar"]);
+        assert_eq!(
+            std::fs::read_to_string(place.path("img.qcow2")).unwrap(),
+            "old"
+        );
+        assert!(place.commit.staging.join("img.qcow2").exists());
+    }
+}
+
+#[test]
+fn side_files_are_merged() {
+    let mut place = place(&["tar"]);
+    place.write("side/img.kernel", "k");
+    place.write("side/img.d/manifests/new", "n");
+    place.write("side/img.d/manifests/both", "n");
+    place.write("img.d/manifests/both", "o");
+    place.write("img.d/manifests/kept", "o");
+    place.commit.side = Some((place.path("side"), place.directory.path().into()));
+    place.run().0.unwrap();
+    let read = |name: &str| std::fs::read_to_string(place.path(name)).unwrap();
+    assert_eq!(read("img.kernel"), "k");
+    assert_eq!(
+        read("img.d/manifests/new") + &read("img.d/manifests/both"),
+        "nn"
+    );
+    assert_eq!(read("img.d/manifests/kept"), "o");
+}
+
+#[test]
+fn stamps_and_free_space() {
+    assert_eq!(old_name("a/b.c.tar", "S"), "a/b.c-S.tar");
+    assert_eq!(local_stamp(0).len(), 19);
+    assert!(free_bytes(Path::new("/tmp")).unwrap() > 0);
+    assert!(free_bytes(Path::new("/nonexistent")).is_err());
+}
