@@ -12,7 +12,7 @@ pub const SHIMS: &str = "/run/safedib/shims";
 pub const LIB: &str = "/run/safedib/lib";
 /// Directory of Python's path that holds `diskimage_builder`.
 pub const PYTHON: &str = "/run/safedib/python";
-/// Placeholders of device nodes, see [`super::nodes`].
+/// Placeholders of device nodes, see [`crate::output::nodes`].
 pub const NODES: &str = "/run/safedib/nodes";
 /// What the chroot shim mounted, a path per line, for the agent to unmount.
 pub const CHROOT_DEVICES: &str = "/run/safedib/chroot-devices";

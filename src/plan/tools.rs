@@ -42,7 +42,7 @@ pub(super) fn tools(
     };
     let mut tools: Vec<PlannedTool> = elements::host_tools(set)
         .into_iter()
-        .filter(|need| !need.unless_set.iter().any(|name| is_set(name)))
+        .filter(|need| !need.unless_set.iter().any(&is_set))
         .map(|need| PlannedTool {
             need: need.need,
             package: need.package,

@@ -106,6 +106,7 @@ fn the_log_file_is_appended_and_always_stamped() {
         no_timestamp: true,
         quiet: false,
         file: Some(path.clone()),
+        given: None,
     };
     let stdout = Shared::default();
     let mut log = LogWriter::new(&options, stdout.clone()).unwrap();
@@ -124,6 +125,7 @@ fn quiet_writes_to_the_file_only() {
         no_timestamp: false,
         quiet: true,
         file: Some(dir.path().join("log")),
+        given: None,
     };
     let stdout = Shared::default();
     let mut log = LogWriter::new(&options, stdout.clone()).unwrap();
@@ -179,6 +181,7 @@ fn a_log_file_on_a_full_disk_is_reported() {
     let options = LogOptions {
         file: Some("/dev/full".into()),
         ..bare()
+        given: None,
     };
     let stdout = Shared::default();
     let mut log = LogWriter::new(&options, stdout.clone()).unwrap();

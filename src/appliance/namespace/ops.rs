@@ -1,7 +1,7 @@
 //! The sandbox's set-up as values: what is mounted and made, in order.
 //!
 //! [`super::layout`] makes the list without touching anything, so that tests
-//! read it; [`super::execute`] carries it out.
+//! read it; `execute.rs` carries it out.
 
 use std::fmt;
 use std::path::PathBuf;
