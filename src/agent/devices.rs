@@ -1,9 +1,10 @@
-//! A usable `/dev` for chroot before the engine has mounted one.
+//! Devices for chroot before the engine has mounted its own `/dev`.
 //!
 //! While root.d runs, the target has the device nodes that a bootstrap tool
 //! made; where mknod(2) is refused they are placeholders, and a chroot that
-//! opens `/dev/null` would fail. The chroot shim lays our own `/dev` over them;
-//! the agent takes it away when the phase is over.
+//! opens `/dev/null` would write to a file. The chroot shim binds our nodes over
+//! the placeholders. A root without any `/dev/null` gets all of our `/dev`. The
+//! agent takes that away when the phase is over.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -17,42 +18,67 @@ use super::context::Context;
 use super::error::Error;
 use super::{mounts, paths};
 
-/// What was done to give a root directory devices.
+/// A mount that was made to give a root directory devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Provided {
-    dev: PathBuf,
+    path: PathBuf,
     created: bool,
 }
 
-/// Lays our `/dev` over that of `root`, unless its `dev/null` is a device.
+/// The nodes that programs in a fresh root open.
+const NODES: &[&str] = &[
+    "null", "zero", "full", "random", "urandom", "tty", "ptmx", "console",
+];
+
+/// Gives `root` devices: our nodes in the place of empty files of their names,
+/// or our whole `/dev` where there is no `dev/null`.
 ///
 /// # Errors
-/// The mount fails, or the note for the agent cannot be written.
+/// A mount fails, or the note for the agent cannot be written.
 pub(crate) fn provide(root: &Path) -> io::Result<()> {
     let Ok(root) = fs::canonicalize(root) else {
         return Ok(()); // chroot itself says what is wrong with its argument
     };
+    if root == Path::new("/") {
+        return Ok(());
+    }
     let dev = root.join("dev");
     // two chroot calls at once must not mount twice
     let lock = lock()?;
-    let has_device =
-        fs::symlink_metadata(dev.join("null")).is_ok_and(|null| null.file_type().is_char_device());
-    if root == Path::new("/") || has_device {
-        return Ok(());
+    if fs::symlink_metadata(dev.join("null")).is_err() {
+        return provide_directory(&lock, &dev);
     }
-    let created = match fs::symlink_metadata(&dev) {
+    for name in NODES {
+        let (ours, theirs) = (Path::new("/dev").join(name), dev.join(name));
+        let is_placeholder =
+            fs::symlink_metadata(&theirs).is_ok_and(|found| found.is_file() && found.len() == 0);
+        let is_device = fs::metadata(&ours).is_ok_and(|node| node.file_type().is_char_device());
+        if is_placeholder && is_device {
+            mounts::bind(&ours, &theirs)?;
+            note(&lock, &theirs, false)?;
+        }
+    }
+    Ok(())
+}
+
+fn provide_directory(lock: &File, dev: &Path) -> io::Result<()> {
+    let created = match fs::symlink_metadata(dev) {
         Ok(metadata) if metadata.is_dir() => false,
         Ok(_) => return Ok(()),
         Err(_) => {
-            fs::create_dir(&dev)?;
+            fs::create_dir(dev)?;
             true
         }
     };
-    mounts::bind_recursive(Path::new("/dev"), &dev)?;
+    mounts::bind_recursive(Path::new("/dev"), dev)?;
+    note(lock, dev, created)
+}
+
+fn note(mut notes: &File, path: &Path, created: bool) -> io::Result<()> {
     let mut note = vec![if created { b'+' } else { b' ' }];
-    note.extend_from_slice(dev.as_os_str().as_bytes());
+    note.extend_from_slice(path.as_os_str().as_bytes());
     note.push(0);
-    (&*lock).write_all(&note)
+    notes.write_all(&note)
 }
 
 fn lock() -> io::Result<Flock<File>> {
@@ -63,7 +89,7 @@ fn lock() -> io::Result<Flock<File>> {
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
 }
 
-/// Takes every `/dev` away that [`provide`] laid over one.
+/// Takes every mount away that [`provide`] made.
 ///
 /// # Errors
 /// The notes cannot be read; a mount that is gone already is none.
@@ -74,14 +100,14 @@ pub(crate) fn release(context: &mut Context) -> Result<(), Error> {
         Err(error) => return Err(Error::io("read", paths::CHROOT_DEVICES)(error)),
     };
     for provided in parse(&notes).iter().rev() {
-        if let Err(error) = mounts::detach(&provided.dev) {
+        if let Err(error) = mounts::detach(&provided.path) {
             // EINVAL: the hook has unmounted it
             if error.raw_os_error() != Some(nix::libc::EINVAL) {
-                context.say(format!("umount: {}: {error}", provided.dev.display()))?;
+                context.say(format!("umount: {}: {error}", provided.path.display()))?;
             }
         } else if provided.created {
             // stays if a hook has put something into it
-            let _ = fs::remove_dir(&provided.dev);
+            let _ = fs::remove_dir(&provided.path);
         }
     }
     fs::remove_file(paths::CHROOT_DEVICES).map_err(Error::io("remove", paths::CHROOT_DEVICES))
@@ -92,7 +118,7 @@ fn parse(notes: &[u8]) -> Vec<Provided> {
         .split(|byte| *byte == 0)
         .filter_map(|note| note.split_first())
         .map(|(mark, path)| Provided {
-            dev: PathBuf::from(std::ffi::OsString::from_vec(path.to_vec())),
+            path: PathBuf::from(std::ffi::OsString::from_vec(path.to_vec())),
             created: *mark == b'+',
         })
         .collect()
