@@ -181,7 +181,6 @@ fn a_log_file_on_a_full_disk_is_reported() {
     let options = LogOptions {
         file: Some("/dev/full".into()),
         ..bare()
-        given: None,
     };
     let stdout = Shared::default();
     let mut log = LogWriter::new(&options, stdout.clone()).unwrap();
