@@ -128,7 +128,10 @@ impl ShareList<'_> {
 fn absolute_paths(value: &str) -> impl Iterator<Item = &str> {
     value
         .split([':', ',', ' ', '\n', '\t'])
-        .map(|part| part.strip_prefix("//").map_or(part, |_| &part[1..]))
+        .map(|part| {
+            let leading = part.len() - part.trim_start_matches('/').len();
+            &part[leading.saturating_sub(1)..]
+        })
         .filter(|part| part.starts_with('/') && part.len() > 1)
 }
 
