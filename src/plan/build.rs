@@ -90,6 +90,7 @@ impl Plan {
         let outputs = outputs::outputs(request, &set);
         if outputs.iter().any(PlannedOutput::needs_disk) {
             refuse::unpopulatable_filesystems(&storage.layout)?;
+            refuse::block_size(request)?;
         }
         let variables = variables(request, &set, &storage, inputs)?;
         let steps = steps::steps(Parts {

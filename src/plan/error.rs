@@ -35,13 +35,21 @@ pub enum Error {
     )]
     NeedsBlockDevice(BlockDeviceUse),
     /// A filesystem that cannot be made from a tree.
-    #[error("filesystem '{node}' has type {fstype}, which cannot be made from a directory tree without mounting it")]
+    #[error(
+        "filesystem '{node}' for '{mount_point}' has type {fstype}, which cannot be made from \
+         a directory tree without mounting it"
+    )]
     UnpopulatableFilesystem {
         /// mkfs node.
         node: String,
         /// Its type.
         fstype: String,
+        /// Where it is mounted.
+        mount_point: String,
     },
+    /// Sectors of another size.
+    #[error("a disk with sectors of {0} bytes (DIB_BLOCK_SIZE) is not supported yet")]
+    BlockSize(String),
 }
 
 impl Explain for Error {
@@ -58,8 +66,9 @@ impl Explain for Error {
                  or build a tar; boot loaders come with the microvm appliance"
             )),
             Error::UnpopulatableFilesystem { .. } => {
-                Some("use ext4 or btrfs (FS_TYPE=ext4), or build a tar with -t tar".into())
+                Some("use ext4 (FS_TYPE=ext4), or build a tar with -t tar".into())
             }
+            Error::BlockSize(_) => Some("unset DIB_BLOCK_SIZE".into()),
         }
     }
 }

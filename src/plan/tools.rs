@@ -94,9 +94,9 @@ type Command = (&'static [&'static str], &'static str);
 
 fn filesystem_tools(fstype: &str) -> &'static [Command] {
     match fstype {
-        "ext2" => &[(&["mkfs.ext2"], "e2fsprogs")],
-        "ext3" => &[(&["mkfs.ext3"], "e2fsprogs")],
-        "ext4" => &[(&["mkfs.ext4"], "e2fsprogs")],
+        "ext2" => &[(&["mkfs.ext2"], "e2fsprogs"), (&["debugfs"], "e2fsprogs")],
+        "ext3" => &[(&["mkfs.ext3"], "e2fsprogs"), (&["debugfs"], "e2fsprogs")],
+        "ext4" => &[(&["mkfs.ext4"], "e2fsprogs"), (&["debugfs"], "e2fsprogs")],
         "vfat" | "fat" => &[(&["mkfs.vfat"], "dosfstools"), (&["mcopy"], "mtools")],
         "btrfs" => &[(&["mkfs.btrfs"], "btrfs-progs")],
         "swap" => &[(&["mkswap"], "util-linux")],
