@@ -231,7 +231,7 @@ fn a_target_can_be_built_in_a_work_directory() {
     remove_tree(
         &crate::environment::binary(),
         &Mapping::of_caller().unwrap(),
-        &[path.clone()],
+        std::slice::from_ref(&path),
     )
     .unwrap();
     assert!(!path.exists());

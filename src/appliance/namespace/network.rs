@@ -169,10 +169,17 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Ends the helper without waiting for it.
+    pub(super) fn kill(&mut self) {
+        // Fails only if it has ended already.
+        let _ = self.child.kill();
+    }
+}
+
 impl Drop for Network {
     fn drop(&mut self) {
-        // Both fail only if it has ended already.
-        let _ = self.child.kill();
+        self.kill();
         let _ = self.child.wait();
     }
 }

@@ -119,7 +119,17 @@ fn start_agent(setup: &Setup) -> Result<Pid, Fault> {
         .unwrap_or_default();
     let doing = format!("executing {program} inside");
 
-    let (mut failure, mut told) = need(FaultKind::File, "making a pipe", pipe())?;
+    let (mut failure, low) = need(FaultKind::File, "making a pipe", pipe())?;
+    // The agent's channel takes over number 3, whatever that is by then.
+    let above = nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(AGENT_CHANNEL + 1);
+    let number = need(
+        FaultKind::File,
+        "making a pipe",
+        nix::fcntl::fcntl(&low, above),
+    )?;
+    drop(low);
+    // SAFETY: fcntl has just given us this descriptor, nobody else owns it.
+    let mut told = File::from(unsafe { OwnedFd::from_raw_fd(number) });
     let pid = need(FaultKind::Exec, "forking the agent", sys::fork_into(0))?;
     if pid == 0 {
         let error = become_agent(setup.channel, &arguments, &environment);

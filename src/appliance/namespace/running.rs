@@ -169,6 +169,9 @@ impl Sandbox {
             return ended.clone();
         }
         let how = self.own_ending();
+        if let Some(network) = &mut self.network {
+            network.kill();
+        }
         match &self.pid1 {
             Some(pid1) => {
                 // Fails only if it has ended already.
