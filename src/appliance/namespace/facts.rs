@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
@@ -45,6 +46,9 @@ pub struct HostFacts {
     pub group: String,
     /// Content of `/etc/resolv.conf` inside.
     pub resolv_conf: String,
+    /// Permission bits of the host's `/etc/hostname` and `/etc/resolv.conf`:
+    /// debootstrap copies both into the target as they are.
+    pub copied_modes: [u32; 2],
     /// Which of the shared, scratch and backing paths exist, and as what.
     pub paths: BTreeMap<PathBuf, Entry>,
 }
@@ -200,9 +204,14 @@ impl HostFacts {
                 &text("/etc/resolv.conf").unwrap_or_default(),
                 helper,
             ),
+            copied_modes: ["/etc/hostname", "/etc/resolv.conf"].map(permissions),
             paths,
         })
     }
+}
+
+fn permissions(path: &str) -> u32 {
+    std::fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode() & 0o777)
 }
 
 fn share_error(path: &Path, error: &std::io::Error) -> Error {

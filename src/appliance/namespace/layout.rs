@@ -219,9 +219,14 @@ impl Builder<'_> {
         }
         self.file("/etc/passwd", passwd(&facts.passwd, &facts.home), 0o644);
         self.file("/etc/group", facts.group.clone(), 0o644);
-        self.file("/etc/hostname", format!("{}\n", facts.hostname), 0o644);
+        let [hostname_mode, resolv_mode] = facts.copied_modes;
+        self.file(
+            "/etc/hostname",
+            format!("{}\n", facts.hostname),
+            hostname_mode,
+        );
         self.file("/etc/hosts", hosts(&facts.hostname), 0o644);
-        self.file("/etc/resolv.conf", facts.resolv_conf.clone(), 0o644);
+        self.file("/etc/resolv.conf", facts.resolv_conf.clone(), resolv_mode);
         self.file("/etc/fstab", String::new(), 0o644);
         self.link("../proc/self/mounts", "/etc/mtab");
     }

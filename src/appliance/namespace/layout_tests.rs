@@ -28,6 +28,7 @@ fn facts(root_caller: bool) -> HostFacts {
         passwd: "root:x:0:0:root:/root:/bin/sh\nu:x:1000:1000::/home/u:/bin/sh\n".into(),
         group: "root:x:0:\n".into(),
         resolv_conf: "nameserver 192.0.2.1\n".into(),
+        copied_modes: [0o644; 2],
         paths: directories
             .iter()
             .map(|path| (PathBuf::from(path), Entry::Directory))
