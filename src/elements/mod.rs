@@ -54,6 +54,18 @@ pub struct ElementSet {
 }
 
 impl ElementSet {
+    /// Who asked for an element, in words: `you` for the request itself.
+    pub fn askers(&self, element: &str) -> String {
+        let askers: Vec<&str> = self
+            .requested_by
+            .get(element)
+            .into_iter()
+            .flatten()
+            .map(|asker| if asker.is_empty() { "you" } else { asker })
+            .collect();
+        askers.join(", ")
+    }
+
     /// Names of the elements, sorted.
     pub fn names(&self) -> Vec<&str> {
         self.elements

@@ -85,7 +85,7 @@ impl Plan {
         let catalog = Catalog::find(&request.elements_path)?;
         let set = elements::resolve(&request.elements, &catalog)?;
         let merged = elements::merge(&set)?;
-        refuse::block_device_hooks(merged.hooks.values().flatten())?;
+        refuse::block_device_hooks(merged.hooks.values().flatten(), &set)?;
         let storage = storage(request, &set)?;
         let outputs = outputs::outputs(request, &set);
         if outputs.iter().any(PlannedOutput::needs_disk) {

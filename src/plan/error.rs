@@ -30,10 +30,16 @@ pub enum Error {
     },
     /// A hook that needs a device which this version does not make.
     #[error(
-        "element '{}' needs the image as a block device, which safedib cannot give it yet: {}, line {}: {}",
-        .0.element, .0.path.display(), .0.line, .0.why
+        "element '{}' (asked for by {asked_by}) needs the image as a block device, \
+         which safedib cannot give it yet: {}, line {}: {}",
+        found.element, found.path.display(), found.line, found.why
     )]
-    NeedsBlockDevice(BlockDeviceUse),
+    NeedsBlockDevice {
+        /// The hook, and what in it needs the device.
+        found: Box<BlockDeviceUse>,
+        /// Who asked for its element.
+        asked_by: String,
+    },
     /// A filesystem that cannot be made from a tree.
     #[error(
         "filesystem '{node}' for '{mount_point}' has type {fstype}, which cannot be made from \
@@ -61,9 +67,10 @@ impl Explain for Error {
             Error::BlockDeviceConfig { .. } => Some(
                 "DIB_BLOCK_DEVICE_CONFIG takes YAML text, or file:// and an absolute path".into(),
             ),
-            Error::NeedsBlockDevice(BlockDeviceUse { element, .. }) => Some(format!(
-                "leave out '{element}' and the elements that ask for it (`safedib plan` shows who does), \
-                 or build a tar; boot loaders come with the microvm appliance"
+            Error::NeedsBlockDevice { found, asked_by } => Some(format!(
+                "leave out '{}' and what asks for it ({asked_by}); \
+                 boot loaders come with the microvm appliance",
+                found.element
             )),
             Error::UnpopulatableFilesystem { .. } => {
                 Some("use ext4 (FS_TYPE=ext4), or build a tar with -t tar".into())

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use crate::blockdev::Layout;
-use crate::elements::{self, Hook};
+use crate::elements::{self, ElementSet, Hook};
 use crate::request::BuildRequest;
 
 use super::Error;
@@ -20,10 +20,14 @@ const HOLDS_A_ROOT: [&str; 3] = ["ext2", "ext3", "ext4"];
 /// kernel of our own.
 pub(super) fn block_device_hooks<'a>(
     hooks: impl IntoIterator<Item = &'a Hook>,
+    set: &ElementSet,
 ) -> Result<(), Error> {
     for hook in hooks {
         if let Some(found) = elements::reads_block_device(hook)? {
-            return Err(Error::NeedsBlockDevice(found));
+            return Err(Error::NeedsBlockDevice {
+                asked_by: set.askers(&found.element),
+                found: Box::new(found),
+            });
         }
     }
     Ok(())

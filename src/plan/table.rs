@@ -36,20 +36,12 @@ impl Plan {
         writeln!(f, "requested: {}", self.requested.join(" "))?;
         writeln!(f, "\nelements")?;
         for element in &self.elements.elements {
-            let askers: Vec<_> = self
-                .elements
-                .requested_by
-                .get(&element.name)
-                .into_iter()
-                .flatten()
-                .map(|asker| if asker.is_empty() { "you" } else { asker })
-                .collect();
             writeln!(
                 f,
                 "  {:<28} {} (asked for by {})",
                 element.name,
                 element.path.display(),
-                askers.join(", ")
+                self.elements.askers(&element.name)
             )?;
         }
         for (used, hidden) in &self.overrides {
