@@ -10,6 +10,27 @@ use std::process::Command;
 
 use super::nodes::{NodeKind, NodeRegistry};
 
+/// Whether the test goes on here. For an ordinary user it runs as root of a user
+/// namespace instead, where the product's packers run, and is over then.
+pub(super) fn goes_on_as_root(test: &str) -> bool {
+    if nix::unistd::geteuid().is_root() {
+        return true;
+    }
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    false
+}
+
 /// Whether tests that need root (chown, setcap, loop mounts) can run; in CI
 /// they must.
 pub(super) fn is_root() -> bool {

@@ -1,7 +1,9 @@
 //! Disks made from a tree with everything that is easy to lose, then mounted.
 use super::*;
 use crate::blockdev::{layout, RootParams, SECTOR};
-use crate::output::testing::{assert_same, bash, is_root, list, nasty_tree, Ignore, Mounted};
+use crate::output::testing::{
+    assert_same, bash, goes_on_as_root, is_root, list, nasty_tree, Ignore, Mounted,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -181,6 +183,9 @@ fn btrfs_keeps_all_but_holes_and_fractions() {
 
 #[test]
 fn too_small_disks_are_named() {
+    if !goes_on_as_root("output::disk::tests::too_small_disks_are_named") {
+        return;
+    }
     let directory = tempfile::tempdir().unwrap();
     let tree = directory.path().join("tree");
     bash(
@@ -203,6 +208,9 @@ fn too_small_disks_are_named() {
 
 #[test]
 fn refuses_what_cannot_be_held() {
+    if !goes_on_as_root("output::disk::tests::refuses_what_cannot_be_held") {
+        return;
+    }
     let directory = tempfile::tempdir().unwrap();
     let raw = directory.path().join("image0.raw");
     let nodes = NodeRegistry::default();
