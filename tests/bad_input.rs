@@ -4,8 +4,6 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
-use std::time::Instant;
 
 use common::{callers, Caller, Run};
 

@@ -270,7 +270,7 @@ fn a_missing_tool_of_a_format_is_found_before_work() {
 #[test]
 fn a_missing_container_client_is_found_before_work() {
     for caller in callers() {
-        let run = build(&caller, "tar,docker");
+        let run = build(&caller, "tar,docker").args(["--docker-target", "x"]);
         let masked = "for p in /usr/bin /usr/local/bin /usr/sbin /usr/local/sbin; do \
              for c in docker podman; do \
              if test -e $p/$c; then mount --bind /dev/null $p/$c; fi; done; done";
