@@ -84,6 +84,7 @@ pub fn build(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     let suffix = workspace::random_suffix()?;
     let plan = plan_with_suffix(request, &suffix)?;
     announce(&plan, log);
+    namespace::check(plan.network)?;
     host::check_tools(&plan)?;
     let mut workspace = Workspace::create(request, &suffix, log)?;
     let finished = run_in_appliance(request, &plan, &mut workspace, log).and_then(|()| {
@@ -235,6 +236,9 @@ fn run_in_appliance(
         home: request.home.clone(),
     };
     let running = namespace::start_watched(&spec, &agent, &mut workspace.janitor)?;
+    for note in running.notes() {
+        log.say(&format!("safedib: {note}"));
+    }
     let mut timings = Timings::default();
     let end = session::run(&*running, session, log, &mut timings);
     let how = running.end();

@@ -4,8 +4,6 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
-use std::time::Instant;
 
 use common::{callers, Caller, Run};
 
@@ -271,38 +269,6 @@ fn a_hook_that_cannot_run_is_said_before_the_build() {
     }
 }
 
-/// Runs the command in a mount namespace prepared by `setup`, which root alone can make.
-/// and `after` in the same place when it has ended.
-fn run_prepared(run: &Run, setup: &str, after: &str) -> Option<common::Outcome> {
-    if !nix::unistd::Uid::effective().is_root() {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "CI runs the tests as root"
-        );
-        eprintln!("skipped: only root can prepare a mount namespace for this test");
-        return None;
-    }
-    let inner = run.command();
-    let mut command = Command::new("unshare");
-    command
-        .args(["--mount", "--propagation", "private", "sh", "-c"])
-        .arg(format!(
-            "set -e; {setup}; cd \"$0\"; status=0; \"$@\" || status=$?; {after}; exit $status"
-        ))
-        .arg(&run.dir)
-        .arg(inner.get_program())
-        .args(inner.get_args())
-        .env_clear();
-    for (name, value) in inner.get_envs() {
-        if let Some(value) = value {
-            command.env(name, value);
-        }
-    }
-    let start = Instant::now();
-    let output = command.output().expect("unshare");
-    Some(run.outcome(output, start.elapsed()))
-}
-
 #[test]
 fn a_missing_command_is_found_before_work_starts() {
     for caller in callers() {
@@ -314,7 +280,7 @@ fn a_missing_command_is_found_before_work_starts() {
                 "#!/bin/sh\ndebootstrap\n",
             )
             .args(["debootstrap"]);
-        let Some(outcome) = run_prepared(&run, "mount --bind /dev/null /usr/sbin/debootstrap", ":")
+        let Some(outcome) = run.run_prepared("mount --bind /dev/null /usr/sbin/debootstrap", ":")
         else {
             continue;
         };
@@ -340,7 +306,7 @@ fn a_full_disk_leaves_no_half_image() {
              echo of yesterday > {dir}/image.tar; chown {uid}:{gid} {dir}/image.tar"
         );
         let after = format!("cd /; ls -A {dir}; cat {dir}/image.tar; umount {dir}");
-        let Some(outcome) = run_prepared(&run, &setup, &after) else {
+        let Some(outcome) = run.run_prepared(&setup, &after) else {
             continue;
         };
         assert!(

@@ -48,6 +48,9 @@ pub trait Running {
     /// The channel to the agent.
     fn channel(&self) -> &UnixStream;
 
+    /// What was chosen because the host lacks something, a line each for the log.
+    fn notes(&self) -> &[String];
+
     /// Ends the appliance and waits for it; describes how its agent ended if
     /// that was not a normal exit.
     fn end(self: Box<Self>) -> Option<String>;

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::plan::{Plan, PlannedTool};
+use crate::output;
+use crate::plan::{Plan, PlannedOutput, PlannedTool};
+use crate::request::OutputFormat;
 
 use super::Error;
 
@@ -23,10 +25,14 @@ const COMMAND_DIRS: [&str; 6] = [
 /// The first that is not, in upstream's words where it has them.
 pub(super) fn check_tools(plan: &Plan) -> Result<(), Error> {
     let path: Vec<PathBuf> = COMMAND_DIRS.iter().map(PathBuf::from).collect();
-    match plan.tools.iter().find(|tool| !tool.need.is_met(&path)) {
-        Some(tool) => Err(missing(tool)),
-        None => Ok(()),
+    if let Some(tool) = plan.tools.iter().find(|tool| !tool.need.is_met(&path)) {
+        return Err(missing(tool));
     }
+    let imported = |output: &PlannedOutput| output.format == OutputFormat::Docker;
+    if plan.outputs.iter().any(imported) && output::docker::client().is_none() {
+        return Err(output::Error::NoContainerClient.into());
+    }
+    Ok(())
 }
 
 fn missing(tool: &PlannedTool) -> Error {

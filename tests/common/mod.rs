@@ -173,20 +173,24 @@ impl Run {
 
     /// The command, ready to start.
     pub fn command(&self) -> Command {
-        let mut command = match &self.caller {
-            Caller::Current => Command::new(bin_dir().join(&self.program)),
-            Caller::Other(user) => {
-                let mut command = Command::new("setpriv");
-                command
-                    .arg(format!("--reuid={}", user.uid))
-                    .arg(format!("--regid={}", user.gid))
-                    .arg("--init-groups")
-                    .arg("--")
-                    .arg(bin_dir().join(&self.program));
-                command
-            }
-        };
+        self.command_through(&[])
+    }
+
+    /// The command, as the last words of another one that the caller starts.
+    pub fn command_through(&self, before: &[&str]) -> Command {
+        let mut words: Vec<OsString> = Vec::new();
+        if let Caller::Other(user) = &self.caller {
+            words.push("setpriv".into());
+            words.push(format!("--reuid={}", user.uid).into());
+            words.push(format!("--regid={}", user.gid).into());
+            words.push("--init-groups".into());
+            words.push("--".into());
+        }
+        words.extend(before.iter().map(Into::into));
+        words.push(bin_dir().join(&self.program).into());
+        let mut command = Command::new(&words[0]);
         command
+            .args(&words[1..])
             .args(&self.args)
             .current_dir(&self.dir)
             .env_clear()
@@ -217,6 +221,39 @@ impl Run {
         let start = Instant::now();
         let output = self.command().output().expect("the command starts");
         self.outcome(output, start.elapsed())
+    }
+
+    /// Runs the command in a mount namespace prepared by `setup`, which root
+    /// alone can make, and `after` in the same place when it has ended. `None`
+    /// for who cannot do that.
+    pub fn run_prepared(&self, setup: &str, after: &str) -> Option<Outcome> {
+        if !Uid::effective().is_root() {
+            assert!(
+                std::env::var("CI").as_deref() != Ok("true"),
+                "CI runs the tests as root"
+            );
+            eprintln!("skipped: only root can prepare a mount namespace for this test");
+            return None;
+        }
+        let inner = self.command();
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--propagation", "private", "sh", "-c"])
+            .arg(format!(
+                "set -e; {setup}; cd \"$0\"; status=0; \"$@\" || status=$?; {after}; exit $status"
+            ))
+            .arg(&self.dir)
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .env_clear();
+        for (name, value) in inner.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        let start = Instant::now();
+        let output = command.output().expect("unshare");
+        Some(self.outcome(output, start.elapsed()))
     }
 
     /// What a finished process of [`Run::command`] left.

@@ -1,5 +1,11 @@
 //! `sudo` for who is root already: it changes the environment as the real one
 //! does, because elements rely on what it removes, and the user if asked to.
+//!
+//! Given their effect: `-u -E --preserve-env=LIST -H -i -s -D -v -k -K`,
+//! `NAME=value` and `--`. Without one, because nobody is ever asked for a
+//! password: `-n -S -A -B -p PROMPT`; and `-P`, as root of an appliance has no
+//! supplementary groups. Everything else would change what the command does or
+//! whether it runs (`-g -R -T -C -h HOST -b -l -e ...`), and is refused by name.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
@@ -57,8 +63,7 @@ impl Line {
             b'i' => self.mode.login = true,
             b's' => self.shell = true,
             b'v' | b'k' | b'K' => self.nothing_to_do = true,
-            // nobody asks for a password, and nothing runs in the background
-            b'n' | b'S' | b'A' | b'B' | b'P' | b'b' => {}
+            b'n' | b'S' | b'A' | b'B' | b'P' => {}
             _ => return false,
         }
         true
@@ -69,9 +74,7 @@ impl Line {
         match letter {
             b'u' => self.user = Some(value),
             b'D' => self.directory = Some(value),
-            // prompt, timeout, descriptors: nothing that a command notices; the
-            // group is always that of the user
-            b'p' | b'T' | b'C' | b'h' => {}
+            b'p' => {}
             _ => return false,
         }
         true
@@ -88,6 +91,8 @@ impl Line {
             "remove-timestamp" => b'K',
             "non-interactive" => b'n',
             "stdin" => b'S',
+            "askpass" => b'A',
+            "bell" => b'B',
             "preserve-groups" => b'P',
             "user" => return Some(false),
             "chdir" => return Some(false),
@@ -169,7 +174,7 @@ fn parse_letters(line: &mut Line, argument: &OsStr, rest: &mut Rest) -> Result<(
             continue;
         }
         let attached = &letters[at + 1..];
-        if !matches!(letter, b'u' | b'D' | b'p' | b'T' | b'C' | b'h') {
+        if !matches!(letter, b'u' | b'D' | b'p') {
             return Err(unknown(&format!("-{}", char::from(*letter))));
         }
         let value = match attached.is_empty() {
@@ -189,7 +194,7 @@ fn missing(option: &str) -> String {
 }
 
 fn unknown(option: &str) -> String {
-    format!("this sudo, which safedib provides to hooks, does not know {option}")
+    format!("this sudo, which safedib provides to hooks, does not do {option}")
 }
 
 /// `NAME=value` before the command.

@@ -210,6 +210,17 @@ impl HostFacts {
     }
 }
 
+impl HostFacts {
+    /// What the log should say about how the host's state changes the root inside.
+    pub fn notes(&self) -> Option<String> {
+        self.usr_has_mounts.then(|| {
+            "hooks cannot write to /usr: something is mounted below the host's, \
+             which cannot be overlaid then"
+                .to_owned()
+        })
+    }
+}
+
 fn permissions(path: &str) -> u32 {
     std::fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode() & 0o777)
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::libc;
@@ -10,6 +10,7 @@ use nix::unistd::{getegid, geteuid, User};
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
+use super::network::find_program;
 
 /// Ids that must exist inside beside 0: up to `nobody`, 65534.
 const NEEDED: u32 = 65_534;
@@ -139,6 +140,18 @@ impl Mapping {
         }
     }
 
+    /// Whether the programs are there that write the maps of an ordinary user.
+    ///
+    /// # Errors
+    /// [`Error::NoMapper`].
+    pub(super) fn check_mappers(&self) -> Result<(), Error> {
+        if self.is_root() {
+            return Ok(());
+        }
+        find_mapper("newuidmap")?;
+        find_mapper("newgidmap").map(drop)
+    }
+
     /// The caller is root of the host.
     pub fn is_root(&self) -> bool {
         matches!(self, Mapping::Root { .. })
@@ -168,12 +181,19 @@ pub(super) fn write_maps(pid: libc::pid_t, uid_map: &str, gid_map: &str) -> io::
     fs::write(format!("/proc/{pid}/gid_map"), gid_map)
 }
 
+fn find_mapper(tool: &'static str) -> Result<PathBuf, Error> {
+    find_program(tool).ok_or_else(|| Error::NoMapper {
+        tool,
+        source: io::Error::from_raw_os_error(libc::ENOENT),
+    })
+}
+
 fn spawn_mapper(
     tool: &'static str,
     pid: libc::pid_t,
     map: &str,
 ) -> Result<std::process::Child, Error> {
-    Command::new(tool)
+    Command::new(find_mapper(tool)?)
         .arg(pid.to_string())
         .args(map.split_ascii_whitespace())
         .stdin(Stdio::null())

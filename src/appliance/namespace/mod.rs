@@ -27,7 +27,7 @@ mod wire;
 pub use error::Error;
 pub use ids::Mapping;
 pub use janitor::Janitor;
-pub use probe::{probe, Availability};
+pub use probe::{check, probe, Availability};
 pub use remove::remove_tree;
 pub use running::{start, start_watched};
 

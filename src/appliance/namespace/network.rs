@@ -7,6 +7,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -54,6 +55,16 @@ impl Helper {
         }
     }
 
+    /// What the log should say about the choice: nothing about the first one.
+    pub(super) fn note(&self) -> Option<String> {
+        match self {
+            Helper::Pasta(_) => None,
+            Helper::Slirp(_) => {
+                Some("slirp4netns gives hooks their network: pasta is not installed".to_owned())
+            }
+        }
+    }
+
     /// The command for the namespaces of process `pid`.
     fn command(&self, pid: libc::pid_t, root_caller: bool, forward_dns: bool) -> Command {
         let user = format!("/proc/{pid}/ns/user");
@@ -92,12 +103,17 @@ impl Helper {
     }
 }
 
-fn find_program(name: &str) -> Option<PathBuf> {
+/// An executable file of the caller's PATH, or of where packages put them.
+pub(super) fn find_program(name: &str) -> Option<PathBuf> {
+    let runnable = |file: &PathBuf| {
+        file.metadata()
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(["/usr/bin".into(), "/usr/local/bin".into(), "/bin".into()])
         .map(|dir| dir.join(name))
-        .find(|file| file.is_file())
+        .find(runnable)
 }
 
 /// A helper that runs. Dropping it ends it.

@@ -17,6 +17,18 @@ pub struct Availability {
     pub network: Option<Helper>,
 }
 
+/// Looks for what can be missing on a host, without starting anything.
+///
+/// # Errors
+/// Too few subordinate ids, no newuidmap, no helper for a wanted network.
+pub fn check(network: bool) -> Result<(), Error> {
+    Mapping::of_caller()?.check_mappers()?;
+    if network {
+        Helper::find()?;
+    }
+    Ok(())
+}
+
 /// Starts a sandbox without network that runs `true`, and ends it: some 20 ms.
 ///
 /// # Errors

@@ -8,6 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::libc;
+
 use super::error::{Error, Fault, FaultKind};
 use super::facts::HostFacts;
 use super::ids::Mapping;
@@ -54,6 +56,7 @@ struct Sandbox {
     pid1: Option<OwnedFd>,
     network: Option<Network>,
     ended: Option<Option<String>>,
+    notes: Vec<String>,
 }
 
 impl Sandbox {
@@ -70,6 +73,8 @@ impl Sandbox {
         };
         let facts = HostFacts::gather(spec, agent, mapping.is_root(), helper.as_ref())?;
         let layout = layout::build(spec, &facts)?;
+        let network_note = helper.as_ref().and_then(Helper::note);
+        let notes = facts.notes().into_iter().chain(network_note).collect();
 
         let (control, their_control) = pair()?;
         let (channel, their_channel) = pair()?;
@@ -91,6 +96,7 @@ impl Sandbox {
             pid1: None,
             network: None,
             ended: None,
+            notes,
         };
         sandbox.tell(&ToSandbox::Setup(Box::new(setup)))?;
         sandbox.bring_up(&mapping, helper.as_ref(), janitor)?;
@@ -219,6 +225,10 @@ impl Running for Sandbox {
         &self.channel
     }
 
+    fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     fn end(mut self: Box<Self>) -> Option<String> {
         self.finish()
     }
@@ -279,8 +289,10 @@ fn spawn(
 
 /// A fault of the sandbox, with the setting of the system that is behind it.
 fn explain(fault: Fault) -> Error {
-    if fault.kind == FaultKind::Namespace {
-        if let Some(error) = forbidden() {
+    // ENOSPC: the limit of user namespaces, whatever one was wanted for.
+    if fault.kind == FaultKind::Namespace || fault.errno == libc::ENOSPC {
+        let read = |path: &str| fs::read_to_string(path).ok();
+        if let Some(error) = forbidden(&read) {
             return error;
         }
     }
@@ -294,13 +306,39 @@ const SETTINGS: &[(&str, &str, &str)] = &[
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
 ];
 
-fn forbidden() -> Option<Error> {
+fn forbidden(read: &dyn Fn(&str) -> Option<String>) -> Option<Error> {
     SETTINGS.iter().find_map(|(name, bad, good)| {
-        let value = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
+        let value = read(&format!("/proc/sys/{name}"))?;
         let setting = name.replace('/', ".");
         (value.trim() == *bad).then(|| Error::Forbidden {
             fix: format!("sysctl -w {setting}={good}"),
             setting: format!("{setting}={bad}"),
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Explain;
+
+    #[test]
+    fn a_setting_that_forbids_namespaces_is_named_with_its_remedy() {
+        for (name, bad, good) in SETTINGS {
+            let host = |value: &str| {
+                let (path, value) = (format!("/proc/sys/{name}"), format!("{value}\n"));
+                move |asked: &str| (asked == path).then(|| value.clone())
+            };
+            assert!(forbidden(&host(good)).is_none(), "{name}");
+            let error = forbidden(&host(bad)).unwrap();
+            let setting = name.replace('/', ".");
+            assert_eq!(
+                error.to_string(),
+                format!("user namespaces are forbidden: {setting}={bad}")
+            );
+            let fix = format!("run as root: sysctl -w {setting}={good}");
+            assert_eq!(error.hint(), Some(fix));
+        }
+        assert!(forbidden(&|_| None).is_none());
+    }
 }

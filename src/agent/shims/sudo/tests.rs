@@ -50,14 +50,74 @@ fn mistakes_are_named() {
         ("--user", "option user needs a value"),
         (
             "-Z x",
-            "this sudo, which safedib provides to hooks, does not know -Z",
+            "this sudo, which safedib provides to hooks, does not do -Z",
         ),
         (
             "--none x",
-            "this sudo, which safedib provides to hooks, does not know --none",
+            "this sudo, which safedib provides to hooks, does not do --none",
         ),
     ] {
         assert_eq!(line(text).unwrap_err(), expected, "{text}");
+    }
+}
+
+#[test]
+fn options_whose_effect_is_not_given_are_refused() {
+    for option in [
+        "-T 5", "-T5", "-C 4", "-h host", "-b", "-R /x", "-g tty", "-l", "-e", "-U x", "-r role",
+        "-t type", "-a type", "-c class", "-N", "-V",
+    ] {
+        let error = line(&format!("-n {option} true")).unwrap_err();
+        let expected = format!("does not do {}", &option[..2]);
+        assert!(error.ends_with(&expected), "{option}: {error}");
+    }
+    for option in [
+        "--background",
+        "--chroot=/x",
+        "--close-from=4",
+        "--command-timeout=5",
+        "--group=tty",
+        "--host=x",
+        "--list",
+        "--edit",
+        "--help",
+        "--version",
+        "--no-update",
+        "--role=x",
+    ] {
+        let error = line(&format!("{option} true")).unwrap_err();
+        let name = option.split('=').next().unwrap();
+        assert!(error.ends_with(&format!("does not do {name}")), "{error}");
+    }
+}
+
+#[test]
+fn options_about_passwords_change_nothing() {
+    for options in [
+        "-n",
+        "-S",
+        "-A",
+        "-B",
+        "-P",
+        "-p prompt",
+        "-pprompt",
+        "-nSAB",
+        "-k",
+        "--non-interactive",
+        "--stdin",
+        "--askpass",
+        "--bell",
+        "--preserve-groups",
+        "--prompt=x",
+        "--prompt x",
+        "--reset-timestamp",
+    ] {
+        let expected = line("true").unwrap();
+        assert_eq!(
+            line(&format!("{options} true")).unwrap(),
+            expected,
+            "{options}"
+        );
     }
 }
 
