@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::time::Instant;
-
 use common::{callers, Caller, Outcome, Run};
 
 /// A build of the small OS element to `format`.
@@ -184,24 +182,12 @@ fn slirp4netns_is_used_where_pasta_is_not_and_the_log_says_so() {
 #[test]
 fn forbidden_user_namespaces_name_the_sysctl() {
     for caller in callers() {
-        let run = build(&caller, "tar").args(["--no-network"]);
-        let start = Instant::now();
-        let script = "echo 0 > /proc/sys/user/max_user_namespaces; exec \"$@\"";
-        let output = run
-            .command_through(&[
-                "unshare",
-                "--user",
-                "--map-current-user",
-                "--keep-caps",
-                "sh",
-                "-ec",
-                script,
-                "sh",
-            ])
-            .output()
-            .expect("unshare");
+        let run = build(&caller, "tar")
+            .args(["--no-network"])
+            .through(&["unshare", "--user", "--map-current-user", "--keep-caps"])
+            .through_shell("echo 0 > /proc/sys/user/max_user_namespaces");
         lack(
-            run.outcome(output, start.elapsed()),
+            run.run(),
             &[
                 "user namespaces are forbidden: user.max_user_namespaces=0",
                 "sysctl -w user.max_user_namespaces=",

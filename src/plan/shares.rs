@@ -74,8 +74,9 @@ pub fn shares(
         list.read_only(path, "read by hooks that install the caller's ssh keys");
     }
     list.read_only(&request.home.join(".gitconfig"), "git in hooks");
-    list.add(&request.image_cache, true, "DIB_IMAGE_CACHE");
-    list.add(&request.lockfiles, true, "DIB_LOCKFILES");
+    // Both are created, if need be, before an appliance starts.
+    list.insert(&request.image_cache, true, "DIB_IMAGE_CACHE");
+    list.insert(&request.lockfiles, true, "DIB_LOCKFILES");
     for share in &request.shares {
         list.add(&share.path, share.writable, "--share");
     }
@@ -95,9 +96,12 @@ impl ShareList<'_> {
     }
 
     fn add(&mut self, path: &Path, writable: bool, why: &str) {
-        if !(self.exists)(path) {
-            return;
+        if (self.exists)(path) {
+            self.insert(path, writable, why);
         }
+    }
+
+    fn insert(&mut self, path: &Path, writable: bool, why: &str) {
         let share = self.shares.entry(path.into()).or_insert_with(|| Share {
             path: path.into(),
             inside: None,
@@ -143,6 +147,18 @@ mod tests {
     fn values_name_paths_alone_and_in_lists() {
         let found: Vec<_> = absolute_paths("/a/b:/c, /d e file:///f/g ./h /").collect();
         assert_eq!(found, ["/a/b", "/c", "/d", "/f/g"]);
+    }
+
+    #[test]
+    fn a_path_that_will_be_made_is_shared_before_it_exists() {
+        let mut list = ShareList {
+            exists: &|_| false,
+            shares: BTreeMap::new(),
+        };
+        list.add(Path::new("/srv/missing"), true, "a");
+        list.insert(Path::new("/srv/cache"), true, "b");
+        let paths: Vec<_> = list.finish().into_iter().map(|s| s.path).collect();
+        assert_eq!(paths, [PathBuf::from("/srv/cache")]);
     }
 
     #[test]

@@ -75,6 +75,7 @@ pub struct Run {
     pub dir: PathBuf,
     _owner: tempfile::TempDir,
     id: String,
+    before: Vec<OsString>,
     program: String,
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
@@ -109,6 +110,7 @@ impl Run {
             dir: owner.path().join("work"),
             _owner: owner,
             id,
+            before: Vec::new(),
             program: program.into(),
             args: Vec::new(),
             env: Vec::new(),
@@ -171,13 +173,19 @@ impl Run {
         self
     }
 
-    /// The command, ready to start.
-    pub fn command(&self) -> Command {
-        self.command_through(&[])
+    /// Makes the command the last words of another one that the caller starts.
+    pub fn through(mut self, words: &[&str]) -> Run {
+        self.before.extend(words.iter().map(Into::into));
+        self
     }
 
-    /// The command, as the last words of another one that the caller starts.
-    pub fn command_through(&self, before: &[&str]) -> Command {
+    /// Makes a shell that carries out `script` execute the command.
+    pub fn through_shell(self, script: &str) -> Run {
+        self.through(&["sh", "-ec", &format!("{script}; exec \"$@\""), "sh"])
+    }
+
+    /// The command, ready to start.
+    pub fn command(&self) -> Command {
         let mut words: Vec<OsString> = Vec::new();
         if let Caller::Other(user) = &self.caller {
             words.push("setpriv".into());
@@ -186,7 +194,7 @@ impl Run {
             words.push("--init-groups".into());
             words.push("--".into());
         }
-        words.extend(before.iter().map(Into::into));
+        words.extend(self.before.iter().cloned());
         words.push(bin_dir().join(&self.program).into());
         let mut command = Command::new(&words[0]);
         command
