@@ -84,3 +84,76 @@ fn squashfs_keeps_everything() {
     have.remove(std::path::Path::new("owned"));
     assert_same(&want, &have);
 }
+
+#[test]
+fn a_node_after_a_sparse_file_of_many_pieces_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    bash(
+        directory.path(),
+        "mkdir tree; for n in $(seq 0 2 120); do \
+         printf x | dd of=tree/a bs=1M seek=$n conv=notrunc status=none; done; : > tree/b; \
+         tar --format=gnu --sort=name -C tree -cSf in.tar .",
+    );
+    let input = std::fs::read(directory.path().join("in.tar")).unwrap();
+    assert!(input.len() < 2_000_000, "nothing is sparse here");
+    let entry: nodes::NodeEntry =
+        serde_json::from_str(r#"{"dev":1,"ino":2,"kind":"b","major":8,"minor":17}"#).unwrap();
+    let mut output = Vec::new();
+    let mut find = |name: &std::path::Path| name.ends_with("b").then(|| entry.clone());
+    tar_nodes::filter(&*input, &mut output, &mut find).unwrap();
+    std::fs::write(directory.path().join("out.tar"), &output).unwrap();
+    let listing = bash(
+        directory.path(),
+        "tar -tvf out.tar | awk '{print substr($1,1,1), $3, $NF}'",
+    );
+    assert_eq!(listing, "d 0 ./\n- 125829121 ./a\nb 8,17 ./b\n");
+}
+
+#[test]
+fn an_archive_on_its_way_gets_its_nodes() {
+    let directory = tempfile::tempdir().unwrap();
+    let long = "x".repeat(120);
+    bash(
+        directory.path(),
+        &format!(
+            "mkdir tree; cd tree; : > empty; echo full > full; : > node; ln node other; \
+             : > {long}; tar --sort=name --owner=5 --group=65534 -cf ../in.tar ."
+        ),
+    );
+    let input = std::fs::read(directory.path().join("in.tar")).unwrap();
+    let entry: nodes::NodeEntry =
+        serde_json::from_str(r#"{"dev":1,"ino":2,"kind":"c","major":5,"minor":1}"#).unwrap();
+    let mut find = |name: &std::path::Path| {
+        let known = [
+            std::path::Path::new("./node"),
+            &std::path::Path::new(".").join(&long),
+        ];
+        known.contains(&name).then(|| entry.clone())
+    };
+    let mut output = Vec::new();
+    tar_nodes::filter(&*input, &mut output, &mut find).unwrap();
+    assert_eq!(output.len(), input.len());
+    std::fs::write(directory.path().join("out.tar"), &output).unwrap();
+    let listing = bash(
+        directory.path(),
+        "tar --numeric-owner -tvf out.tar | awk '{print substr($1,1,1), $2, $3, substr($6,1,9)}'",
+    );
+    assert_eq!(
+        listing,
+        "d 5/65534 0 ./\n- 5/65534 0 ./empty\n- 5/65534 5 ./full\nc 5/65534 5,1 ./node\n\
+         h 5/65534 0 ./other\nc 5/65534 5,1 ./xxxxxxx\n"
+    );
+    // what came out goes in again: devices of nobody become root's
+    let mut again = Vec::new();
+    tar_nodes::filter(&*output, &mut again, &mut |_| None).unwrap();
+    std::fs::write(directory.path().join("again.tar"), &again).unwrap();
+    let listing = bash(
+        directory.path(),
+        "tar --numeric-owner -tvf again.tar | awk '/^c/ {print $2}'",
+    );
+    assert_eq!(listing, "5/0\n5/0\n");
+    for cut in [100, 700, 1500] {
+        let mut sink = Vec::new();
+        assert!(tar_nodes::filter(&input[..cut], &mut sink, &mut find).is_err());
+    }
+}

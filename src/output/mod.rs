@@ -19,7 +19,7 @@ pub mod disk;
 pub mod docker;
 mod error;
 pub mod nodes;
-mod tar_nodes;
+pub mod tar_nodes;
 mod tool;
 mod tree;
 

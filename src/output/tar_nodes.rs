@@ -1,8 +1,9 @@
-//! Turns placeholders in a finished tar archive into device nodes: an entry for
-//! an empty file and one for a device differ in a few bytes of the header.
+//! Turns placeholders in a tar archive into device nodes: an entry for an empty
+//! file and one for a device differ in a few bytes of the header.
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -14,6 +15,86 @@ use super::Error;
 const BLOCK: u64 = 512;
 /// Longest extension record that is read: far above any path.
 const MAX_RECORD: u64 = 1 << 20;
+/// What the kernel shows for an id that a user namespace does not have.
+const OVERFLOW_ID: u64 = 65_534;
+
+/// A header.
+type Header = [u8; BLOCK as usize];
+
+/// An archive, header by header.
+trait Blocks {
+    /// The next block.
+    fn next(&mut self) -> io::Result<Header>;
+    /// Replaces the block that came last.
+    fn replace(&mut self, header: &Header) -> io::Result<()>;
+    /// Goes over this many blocks.
+    fn skip(&mut self, count: u64) -> io::Result<()>;
+}
+
+/// An archive that is changed where it is.
+struct InPlace {
+    file: File,
+    offset: u64,
+}
+
+impl Blocks for InPlace {
+    fn next(&mut self) -> io::Result<Header> {
+        let mut header = [0; BLOCK as usize];
+        self.file.read_exact_at(&mut header, self.offset)?;
+        self.offset += BLOCK;
+        Ok(header)
+    }
+
+    fn replace(&mut self, header: &Header) -> io::Result<()> {
+        self.file.write_all_at(header, self.offset - BLOCK)
+    }
+
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        self.offset += count * BLOCK;
+        Ok(())
+    }
+}
+
+/// An archive that comes in and goes out.
+struct Stream<R, W> {
+    input: R,
+    output: W,
+    last: Option<Header>,
+}
+
+impl<R: Read, W: Write> Stream<R, W> {
+    fn flush(&mut self) -> io::Result<()> {
+        match self.last.take() {
+            Some(header) => self.output.write_all(&header),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<R: Read, W: Write> Blocks for Stream<R, W> {
+    fn next(&mut self) -> io::Result<Header> {
+        self.flush()?;
+        let mut header = [0; BLOCK as usize];
+        self.input.read_exact(&mut header)?;
+        self.last = Some(header);
+        Ok(header)
+    }
+
+    fn replace(&mut self, header: &Header) -> io::Result<()> {
+        self.last = Some(*header);
+        Ok(())
+    }
+
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        self.flush()?;
+        let wanted = count * BLOCK;
+        let copied = io::copy(&mut self.input.by_ref().take(wanted), &mut self.output)?;
+        match copied == wanted {
+            true => Ok(()),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
 
 /// Rewrites the headers of `nodes` in the archive. `prefix` is what the
 /// archive's names have before the path relative to the tree: `./` or `rootfs/`.
@@ -37,28 +118,84 @@ pub(super) fn patch(archive: &Path, prefix: &str, nodes: &[PlacedNode]) -> Resul
         .write(true)
         .open(archive)
         .map_err(io_error("open", archive))?;
-    let damaged = |offset| Error::Archive {
-        path: archive.into(),
-        offset,
-    };
-    let mut offset = 0;
-    let mut long_name: Option<Vec<u8>> = None;
-    while !wanted.is_empty() {
-        let mut header = [0u8; BLOCK as usize];
-        file.read_exact_at(&mut header, offset)
-            .map_err(|_| damaged(offset))?;
-        if header.iter().all(|byte| *byte == 0) {
-            return Err(damaged(offset));
+    let mut blocks = InPlace { file, offset: 0 };
+    let result = rewrite(&mut blocks, &mut |name, header| match wanted.remove(name) {
+        // Further names of the same inode are links ('1') to the first.
+        Some(entry) if is_file(header) => {
+            make_device(header, entry);
+            true
         }
-        let size = number(&header[124..136]).ok_or_else(|| damaged(offset))?;
+        _ => false,
+    });
+    match result {
+        Ok(()) if wanted.is_empty() => Ok(()),
+        Err(source) if source.kind() == io::ErrorKind::Other => {
+            Err(io_error("write", archive)(source))
+        }
+        _ => Err(Error::Archive {
+            path: archive.into(),
+            offset: blocks.offset,
+        }),
+    }
+}
+
+/// Copies an archive. `find` tells what an empty file of a name stands for.
+///
+/// A device that has been made to be seen in the tree, by a mount, is the
+/// host's, whose owner does not exist here: it becomes root's.
+///
+/// # Errors
+/// Reading and writing; `InvalidData` for what is no archive of GNU tar.
+pub fn filter(
+    input: impl Read,
+    mut output: impl Write,
+    find: &mut dyn FnMut(&Path) -> Option<NodeEntry>,
+) -> io::Result<()> {
+    let mut blocks = Stream {
+        input,
+        output: &mut output,
+        last: None,
+    };
+    rewrite(&mut blocks, &mut |name, header| {
+        if is_file(header) && number(&header[124..136]) == Some(0) {
+            let entry = find(Path::new(std::ffi::OsStr::from_bytes(name)));
+            return entry.is_some_and(|entry| {
+                make_device(header, &entry);
+                true
+            });
+        }
+        matches!(header[156], b'3' | b'4') && disown(header)
+    })?;
+    blocks.flush()?;
+    io::copy(&mut blocks.input, &mut blocks.output)?;
+    output.flush()
+}
+
+/// Goes over an archive to its end; `edit` gets each member's name and header,
+/// and tells whether it has changed it.
+fn rewrite(
+    blocks: &mut dyn Blocks,
+    edit: &mut dyn FnMut(&[u8], &mut Header) -> bool,
+) -> io::Result<()> {
+    let invalid = || io::Error::from(io::ErrorKind::InvalidData);
+    let mut long_name: Option<Vec<u8>> = None;
+    loop {
+        let mut header = blocks.next()?;
+        if header.iter().all(|byte| *byte == 0) {
+            return Ok(());
+        }
+        let size = number(&header[124..136]).ok_or_else(invalid)?;
+        let mut data_blocks = size.div_ceil(BLOCK);
         match header[156] {
             b'x' | b'L' => {
                 if size > MAX_RECORD {
-                    return Err(damaged(offset));
+                    return Err(invalid());
                 }
-                let mut data = vec![0u8; size as usize];
-                file.read_exact_at(&mut data, offset + BLOCK)
-                    .map_err(|_| damaged(offset))?;
+                let mut data = Vec::new();
+                for _ in 0..std::mem::take(&mut data_blocks) {
+                    data.extend_from_slice(&blocks.next()?);
+                }
+                data.truncate(size as usize);
                 let name = match header[156] {
                     b'x' => pax_path(&data),
                     _ => Some(until_nul(&data).to_vec()),
@@ -68,19 +205,23 @@ pub(super) fn patch(archive: &Path, prefix: &str, nodes: &[PlacedNode]) -> Resul
             b'K' | b'g' => {}
             kind => {
                 let name = long_name.take().unwrap_or_else(|| short_name(&header));
-                if let Some(entry) = wanted.remove(&name) {
-                    // Further names of the same inode are links ('1') to the first.
-                    if kind == b'0' || kind == 0 {
-                        make_device(&mut header, entry);
-                        file.write_all_at(&header, offset)
-                            .map_err(io_error("write", archive))?;
-                    }
+                if edit(&name, &mut header) {
+                    seal(&mut header);
+                    blocks.replace(&header).map_err(io::Error::other)?;
+                }
+                // GNU's sparse files: further blocks of the map come before the data.
+                let mut more = kind == b'S' && header[482] != 0;
+                while more {
+                    more = blocks.next()?[504] != 0;
                 }
             }
         }
-        offset += BLOCK + size.div_ceil(BLOCK) * BLOCK;
+        blocks.skip(data_blocks)?;
     }
-    Ok(())
+}
+
+fn is_file(header: &Header) -> bool {
+    matches!(header[156], b'0' | 0)
 }
 
 fn until_nul(bytes: &[u8]) -> &[u8] {
@@ -88,7 +229,7 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
     &bytes[..end.unwrap_or(bytes.len())]
 }
 
-fn short_name(header: &[u8; BLOCK as usize]) -> Vec<u8> {
+fn short_name(header: &Header) -> Vec<u8> {
     let name = until_nul(&header[0..100]);
     let prefix = until_nul(&header[345..500]);
     // GNU's own format has "ustar " with a blank here and times in the prefix.
@@ -127,7 +268,7 @@ fn pax_path(mut data: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-fn make_device(header: &mut [u8; BLOCK as usize], entry: &NodeEntry) {
+fn make_device(header: &mut Header, entry: &NodeEntry) {
     header[156] = match entry.kind {
         NodeKind::Char => b'3',
         NodeKind::Block => b'4',
@@ -135,6 +276,22 @@ fn make_device(header: &mut [u8; BLOCK as usize], entry: &NodeEntry) {
     // Seven octal digits hold every major and minor number of Linux.
     header[329..337].copy_from_slice(format!("{:07o}\0", entry.major & 0x1f_ffff).as_bytes());
     header[337..345].copy_from_slice(format!("{:07o}\0", entry.minor & 0x1f_ffff).as_bytes());
+}
+
+/// Makes root the owner instead of an id that does not exist here.
+fn disown(header: &mut Header) -> bool {
+    let mut changed = false;
+    for (id, name) in [(108..116, 265..297), (116..124, 297..329)] {
+        if number(&header[id.clone()]) == Some(OVERFLOW_ID) {
+            header[id].copy_from_slice(b"0000000\0");
+            header[name].fill(0);
+            changed = true;
+        }
+    }
+    changed
+}
+
+fn seal(header: &mut Header) {
     header[148..156].fill(b' ');
     let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
     header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());

@@ -1,6 +1,6 @@
 //! Programs that hooks outside the target find first on their PATH.
 //!
-//! Elements call `sudo` and, as root, `chroot`, `mknod` and `mount`. Inside an
+//! Elements call `sudo` and, as root, `chroot`, `mknod`, `mount` and `tar`. Inside an
 //! appliance they are root already, but of a user namespace, where devices
 //! cannot be made and a mount of `/dev` has other mounts in it. The shims make
 //! up for that and pass everything else to the real programs. They are this
@@ -20,12 +20,21 @@ mod mknod;
 mod mount;
 mod sudo;
 pub mod sudo_env;
+mod tar;
 
 /// A shim: takes the arguments without the program's name.
 pub type Shim = fn(Vec<OsString>) -> ExitCode;
 
 /// The names that the shims are linked to.
-pub(crate) const NAMES: &[&str] = &["sudo", "chroot", "mknod", "mount", "umount"];
+pub(crate) const NAMES: &[&str] = &[
+    "sudo",
+    "chroot",
+    "mknod",
+    "mount",
+    "umount",
+    "tar",
+    tar::FILTER,
+];
 
 /// The shim of this exact program name; a directory before it does not matter.
 /// Only for processes inside an appliance, which [`paths::MARKER`] tells.
@@ -36,6 +45,8 @@ pub fn shim_for(argv0: &OsStr) -> Option<Shim> {
         "mknod" => Some(mknod::main),
         "mount" => Some(mount::mount),
         "umount" => Some(mount::umount),
+        "tar" => Some(tar::main),
+        tar::FILTER => Some(tar::filter),
         _ => None,
     }
 }
