@@ -6,6 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -73,7 +74,10 @@ struct Asleep {
 
 fn fall_asleep(run: Run) -> Asleep {
     let mut command = run.command();
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
     let mut driver = command.spawn().unwrap();
     let mut output = BufReader::new(driver.stdout.take().unwrap());
     let mut said = String::new();
@@ -150,6 +154,20 @@ fn a_signal_to_the_driver_ends_everything() {
                     _ => asleep.end().failure(status, &[&text]),
                 };
             }
+        }
+    }
+}
+
+/// What a terminal does at Ctrl-C, and when it goes away: everybody gets the signal.
+#[test]
+fn a_signal_to_the_process_group_ends_everything_in_good_order() {
+    for caller in callers() {
+        for (signal, status) in [(Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
+            let asleep = fall_asleep(sleeper(&caller, "finalise.d", "1"));
+            let group = Pid::from_raw(asleep.driver.id() as i32);
+            nix::sys::signal::killpg(group, signal).unwrap();
+            let text = format!("interrupted by {signal}; everything of the build was removed");
+            asleep.end().failure(status, &[&text]);
         }
     }
 }
