@@ -167,7 +167,8 @@ impl Config {
     /// (`_merge_rootfs_params`).
     pub fn merge_root(&mut self, params: &Value) {
         let root = |entry: &&mut Entry| {
-            entry.plugin == Plugin::Mkfs && entry.get("name").and_then(Value::as_str) == Some("mkfs_root")
+            entry.plugin == Plugin::Mkfs
+                && entry.get("name").and_then(Value::as_str) == Some("mkfs_root")
         };
         for entry in self.entries.iter_mut().filter(root) {
             for (key, parameter) in [("type", "root-fs-type"), ("opts", "root-fs-opts")] {

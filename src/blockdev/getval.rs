@@ -34,7 +34,9 @@ impl Config {
         };
         let label = found.iter().find(|(key, _)| key.as_str() == Some("label"));
         let label = label.or_else(|| found.iter().find(|(key, _)| key.as_str() == Some("name")));
-        Ok(label.map(|(_, value)| value.to_string()).unwrap_or_default())
+        Ok(label
+            .map(|(_, value)| value.to_string())
+            .unwrap_or_default())
     }
 
     /// `mount-points`: in the order of the configuration, joined with `|`.

@@ -184,6 +184,13 @@ impl Graph {
         self.nodes.iter().find(|node| node.name == name)
     }
 
+    /// All disks, in the order in which they get their loop devices.
+    pub fn disks_in_order(&self) -> impl Iterator<Item = &str> {
+        let disks = self.in_order();
+        let disks = disks.filter(|node| matches!(node.kind, Kind::Disk(_)));
+        disks.map(|node| node.name.as_str())
+    }
+
     /// All mounts in the order of the configuration.
     pub fn mounts(&self) -> impl Iterator<Item = (&str, &MountNode)> {
         self.nodes.iter().filter_map(|node| match &node.kind {
@@ -233,7 +240,10 @@ impl Graph {
     }
 
     fn checked_mkfs(&self, name: &str, mkfs: MkfsNode) -> Result<Kind, Error> {
-        if self.filesystems().any(|(_, other)| other.label == mkfs.label) {
+        if self
+            .filesystems()
+            .any(|(_, other)| other.label == mkfs.label)
+        {
             return Err(Error::DuplicateLabel {
                 label: mkfs.label,
                 node: name.into(),
@@ -254,7 +264,11 @@ impl Graph {
     }
 
     /// Names of the nodes before a node, then of those after it.
-    fn edges<'a>(&'a self, node: &'a Node, mounts: &[(&'a str, &'a str)]) -> (Vec<&'a str>, &'a [String]) {
+    fn edges<'a>(
+        &'a self,
+        node: &'a Node,
+        mounts: &[(&'a str, &'a str)],
+    ) -> (Vec<&'a str>, &'a [String]) {
         let mut from = Vec::new();
         let mut to: &[String] = &[];
         match &node.kind {
@@ -272,7 +286,10 @@ impl Graph {
             } => from.extend(physical_volumes.iter().map(String::as_str)),
             Kind::LogicalVolume(volume) => from.push(&volume.group),
             Kind::Lvm(lvm) => {
-                let bases = lvm.physical_volumes.iter().filter_map(|name| self.node(name));
+                let bases = lvm
+                    .physical_volumes
+                    .iter()
+                    .filter_map(|name| self.node(name));
                 from.extend(bases.filter_map(|node| match &node.kind {
                     Kind::PhysicalVolume { base, .. } => Some(base.as_str()),
                     _ => None,
@@ -281,9 +298,15 @@ impl Graph {
             }
             Kind::Mkfs(mkfs) => from.push(&mkfs.base),
             Kind::Mount(mount) => {
-                let own = mounts.iter().position(|(point, _)| *point == mount.mount_point);
+                let own = mounts
+                    .iter()
+                    .position(|(point, _)| *point == mount.mount_point);
                 let before = own.and_then(|index| index.checked_sub(1));
-                from.extend(before.and_then(|index| mounts.get(index)).map(|(_, name)| *name));
+                from.extend(
+                    before
+                        .and_then(|index| mounts.get(index))
+                        .map(|(_, name)| *name),
+                );
                 from.push(&mount.base);
             }
             Kind::Fstab(fstab) => from.push(&fstab.base),
@@ -315,7 +338,10 @@ impl Graph {
         for (own, node) in self.nodes.iter().enumerate() {
             let (from, to) = self.edges(node, &mounts);
             for name in from {
-                add(*index.get(name).ok_or_else(|| undefined(name, &node.name))?, own);
+                add(
+                    *index.get(name).ok_or_else(|| undefined(name, &node.name))?,
+                    own,
+                );
             }
             for name in to {
                 let to = index.get(name.as_str());

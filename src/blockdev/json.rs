@@ -94,7 +94,10 @@ mod tests {
     #[test]
     fn as_python_dumps() {
         let value = Value::Map(vec![
-            (Value::Int(1), Value::List(vec![Value::Null, Value::Bool(true)])),
+            (
+                Value::Int(1),
+                Value::List(vec![Value::Null, Value::Bool(true)]),
+            ),
             (Value::Bool(false), Value::Float(1e16)),
             ("é\u{1f600}\u{7f}\"".into(), "a\tb".into()),
         ]);

@@ -72,8 +72,20 @@ fn efi_layout() {
         made.fstab(),
         "LABEL=cloudimg-rootfs / ext4 defaults 0 1\nLABEL=MKFS_ESP /boot/efi vfat defaults 0 2\n"
     );
-    assert_eq!(made.filesystems[0].backing, Backing::Partition { disk: 0, partition: 2 });
-    assert_eq!(made.filesystems[1].backing, Backing::Partition { disk: 0, partition: 0 });
+    assert_eq!(
+        made.filesystems[0].backing,
+        Backing::Partition {
+            disk: 0,
+            partition: 2
+        }
+    );
+    assert_eq!(
+        made.filesystems[1].backing,
+        Backing::Partition {
+            disk: 0,
+            partition: 0
+        }
+    );
 }
 
 #[test]

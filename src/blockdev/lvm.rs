@@ -161,6 +161,7 @@ fn logical(owner: &str, item: &Value, vgs: &[Node]) -> Result<Node, Error> {
         return Err(missing(&item.name, no_size));
     }
     let size = size
+        .filter(|text| !text.is_empty())
         .map(|text| volume_size(&item.name, text))
         .transpose()?;
     Ok(Node {
@@ -175,6 +176,34 @@ fn logical(owner: &str, item: &Value, vgs: &[Node]) -> Result<Node, Error> {
         }),
         name: item.name,
     })
+}
+
+impl LogicalVolume {
+    /// The arguments of `lvcreate`. Thin volumes take their size from a pool:
+    /// they have a virtual one.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut words = vec!["--name".into(), self.name.clone()];
+        if let Some(segment) = self.segment {
+            let name = match segment {
+                Segment::Thin => "thin",
+                Segment::ThinPool => "thin-pool",
+            };
+            words.extend(["--type".into(), name.into()]);
+        }
+        if let Some(pool) = &self.thin_pool {
+            words.extend(["--thin-pool".into(), pool.clone()]);
+        }
+        if let Some(size) = &self.size {
+            let thin = self.segment == Some(Segment::Thin);
+            let option = if thin { "-V" } else { "-L" };
+            words.extend([option.into(), format!("{}B", size.bytes)]);
+        } else if let Some(extents) = &self.extents {
+            words.extend(["-l".into(), extents.clone()]);
+        }
+        words.extend(self.options.iter().flatten().cloned());
+        words.push(self.group.clone());
+        words
+    }
 }
 
 fn volume_size(node: &str, configured: String) -> Result<VolumeSize, Error> {

@@ -142,11 +142,7 @@ fn place_mbr(table: &PartitionTable, disk_bytes: u64) -> Result<Vec<Extent>, Err
 
 /// Sizes are floored to MiB for sgdisk, whose first partition starts at 1 MiB
 /// and each next one right behind.
-fn place_gpt(
-    table: &PartitionTable,
-    disk_bytes: u64,
-    sector: u64,
-) -> Result<Vec<Extent>, Error> {
+fn place_gpt(table: &PartitionTable, disk_bytes: u64, sector: u64) -> Result<Vec<Extent>, Error> {
     let mut remaining = disk_bytes.saturating_sub(GPT_RESERVE);
     // The backup table: its entries, and its header in the last sector.
     let usable_end = disk_bytes.saturating_sub(GPT_ARRAY + sector);

@@ -104,9 +104,8 @@ impl State {
                     _ => continue,
                 },
                 Kind::Mount(_) => {
-                    let pair = |(point, name): (&str, &str)| {
-                        Value::List(vec![point.into(), name.into()])
-                    };
+                    let pair =
+                        |(point, name): (&str, &str)| Value::List(vec![point.into(), name.into()]);
                     let sorted = graph.sorted_mounts().into_iter().map(pair).collect();
                     *self.entry("sorted_mount_points", Value::Null) = Value::List(sorted);
                 }

@@ -100,9 +100,7 @@ pub(super) fn lookup<'v>(pairs: &'v [(Value, Value)], name: &str) -> Option<&'v 
 
 /// Sets a string key, in its place if it is there.
 pub(super) fn set(pairs: &mut Vec<(Value, Value)>, name: &str, value: Value) {
-    let found = pairs
-        .iter_mut()
-        .find(|(key, _)| key.as_str() == Some(name));
+    let found = pairs.iter_mut().find(|(key, _)| key.as_str() == Some(name));
     match found {
         Some(pair) => pair.1 = value,
         None => pairs.push((name.into(), value)),

@@ -66,7 +66,10 @@ enum Failure {
     #[error("'{0}' needs a kernel with block devices: it runs inside the microvm appliance only")]
     NeedsAppliance(&'static str),
     #[error("{} was written by diskimage-builder; only that can {command} what it created", path.display())]
-    Foreign { command: &'static str, path: PathBuf },
+    Foreign {
+        command: &'static str,
+        path: PathBuf,
+    },
 }
 
 impl Explain for Failure {
@@ -76,7 +79,9 @@ impl Explain for Failure {
                 "the commands are {}",
                 Command::ALL.map(Command::name).join(", ")
             )),
-            Failure::Parameter { key, .. } => Some(format!("put quotes around the value of '{key}'")),
+            Failure::Parameter { key, .. } => {
+                Some(format!("put quotes around the value of '{key}'"))
+            }
             Failure::Device(error) | Failure::File { source: error, .. } => error.hint(),
             Failure::NotInitialised(_) => Some("run dib-block-device init first".into()),
             Failure::NoState(_) | Failure::NoNodes(_) => {
@@ -155,7 +160,8 @@ fn help(name: &str, command: Option<Command>) -> String {
     }
     let mut text = arguments::usage(name);
     text += "\nReads block-device configurations. Needs no privileges and makes no devices.\n\n";
-    text += &format!("  --params PARAMS  YAML file of parameters (default: ${PARAMS_VARIABLE})\n\n");
+    text +=
+        &format!("  --params PARAMS  YAML file of parameters (default: ${PARAMS_VARIABLE})\n\n");
     for command in Command::ALL {
         text += &format!("  {:<11}{}\n", command.name(), command.summary());
     }
