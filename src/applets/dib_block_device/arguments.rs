@@ -90,39 +90,17 @@ pub(super) fn command_usage(name: &str, command: Command) -> String {
 
 /// Reads the words after the program's name.
 pub(super) fn parse(name: &str, words: &[OsString]) -> Result<Request, Failure> {
-    let refuse = |message: String| Failure::Usage {
-        usage: usage(name),
-        program: name.into(),
-        message,
-    };
-    let mut params = None;
-    let mut unknown: Vec<&OsStr> = Vec::new();
     let mut words = words.iter();
-    let command = loop {
-        let Some(word) = words.next() else {
-            break None;
-        };
-        match option(word) {
-            Kind::Help => return Ok(Request::Help(None)),
-            Kind::Params(Some(value)) => params = Some(value),
-            Kind::Params(None) => match words.next() {
-                Some(value) if !is_option(value) => params = Some(value.clone()),
-                _ => return Err(refuse("argument --params: expected one argument".into())),
-            },
-            Kind::Separator => {}
-            Kind::Unknown => unknown.push(word),
-            Kind::Word => {
-                let known = Command::ALL.into_iter().find(|c| word == c.name());
-                let choices = Command::ALL.map(|c| format!("'{}'", c.name())).join(", ");
-                break Some(known.ok_or_else(|| {
-                    let word = word.to_string_lossy();
-                    refuse(format!(
-                        "argument command: invalid choice: '{word}' (choose from {choices})"
-                    ))
-                })?);
-            }
-        }
+    let mut front = Front::default();
+    let command = match front.read(name, &mut words)? {
+        Found::Help => return Ok(Request::Help(None)),
+        Found::End => None,
+        Found::Command(command) => Some(command),
     };
+    let Front {
+        params,
+        mut unknown,
+    } = front;
     let mut symbol = None;
     for word in words {
         match option(word) {
@@ -143,15 +121,71 @@ pub(super) fn parse(name: &str, words: &[OsString]) -> Result<Request, Failure> 
     }
     if !unknown.is_empty() {
         let unknown: Vec<_> = unknown.iter().map(|word| word.to_string_lossy()).collect();
-        return Err(refuse(format!(
-            "unrecognized arguments: {}",
-            unknown.join(" ")
-        )));
+        let message = format!("unrecognized arguments: {}", unknown.join(" "));
+        return Err(refuse(name, message));
     }
     Ok(Request::Run {
         params: params.filter(|path| !path.is_empty()).map(PathBuf::from),
         command,
         symbol,
+    })
+}
+
+fn refuse(name: &str, message: String) -> Failure {
+    Failure::Usage {
+        usage: usage(name),
+        program: name.into(),
+        message,
+    }
+}
+
+/// What comes before the command.
+#[derive(Default)]
+struct Front<'w> {
+    params: Option<OsString>,
+    unknown: Vec<&'w OsStr>,
+}
+
+/// What ended the words before the command.
+enum Found {
+    Help,
+    End,
+    Command(Command),
+}
+
+impl<'w> Front<'w> {
+    fn read(
+        &mut self,
+        name: &str,
+        words: &mut std::slice::Iter<'w, OsString>,
+    ) -> Result<Found, Failure> {
+        while let Some(word) = words.next() {
+            match option(word) {
+                Kind::Help => return Ok(Found::Help),
+                Kind::Params(Some(value)) => self.params = Some(value),
+                Kind::Params(None) => match words.next() {
+                    Some(value) if !is_option(value) => self.params = Some(value.clone()),
+                    _ => {
+                        let message = "argument --params: expected one argument";
+                        return Err(refuse(name, message.into()));
+                    }
+                },
+                Kind::Separator => {}
+                Kind::Unknown => self.unknown.push(word),
+                Kind::Word => return command(name, word).map(Found::Command),
+            }
+        }
+        Ok(Found::End)
+    }
+}
+
+fn command(name: &str, word: &OsStr) -> Result<Command, Failure> {
+    let known = Command::ALL.into_iter().find(|c| word == c.name());
+    known.ok_or_else(|| {
+        let choices = Command::ALL.map(|c| format!("'{}'", c.name())).join(", ");
+        let word = word.to_string_lossy();
+        let message = format!("argument command: invalid choice: '{word}' (choose from {choices})");
+        refuse(name, message)
     })
 }
 
