@@ -197,6 +197,53 @@ fn what_is_not_built_yet_is_refused_by_name() {
     }
 }
 
+/// What a configuration may say, and what no step makes yet.
+#[test]
+fn disks_beyond_plain_ones_are_refused_by_name() {
+    let root = "- mkfs: {name: mkfs_root, base: BASE, mount: {mount_point: /}}\n";
+    let disk = "- local_loop: {name: image0}\n";
+    let lvm = "- lvm: {name: l, pvs: [{name: pv, base: image0}], vgs: [{name: vg, base: [pv]}], \
+               lvs: [{name: lv, base: vg, extents: 100%VG}]}\n";
+    let refused = |what: &str| format!("{what} is not supported yet by the namespace appliance");
+    let on_disk = root.replace("BASE", "image0");
+    let table = [
+        (
+            format!("{disk}{lvm}{}", root.replace("BASE", "lv")),
+            refused("'pv': lvm"),
+        ),
+        (
+            format!("{disk}- local_loop: {{name: data}}\n{on_disk}"),
+            refused("'data': more than one local_loop"),
+        ),
+        (
+            format!("- local_loop: {{name: image0, block_size: 4096}}\n{on_disk}"),
+            refused("'image0': block_size 4096"),
+        ),
+        (
+            format!("- local_loop: {{name: image0, directory: /d}}\n{on_disk}"),
+            refused("'image0': directory /d"),
+        ),
+    ];
+    for caller in callers() {
+        for (config, text) in &table {
+            let run = build(&caller).env("DIB_BLOCK_DEVICE_CONFIG", config).args([
+                "-t",
+                "raw",
+                "safedib-fake-os",
+            ]);
+            fails_early(&run, &[text]);
+        }
+        let run = build(&caller)
+            .env("DIB_BLOCK_DEVICE_CONFIG", format!("{disk}{on_disk}"))
+            .env("DIB_BLOCK_SIZE", "4096")
+            .args(["-t", "raw", "safedib-fake-os"]);
+        fails_early(
+            &run,
+            &["a disk with sectors of 4096 bytes (DIB_BLOCK_SIZE)"],
+        );
+    }
+}
+
 #[test]
 fn a_failing_hook_gives_its_status_and_is_named_in_each_phase() {
     let phases = [

@@ -47,7 +47,10 @@ pub(crate) fn assemble(context: &mut Context, layout: &Layout) -> Result<(), Age
     if context.trees.is_empty() {
         return Err(AgentError::NotSplit);
     }
-    let size = match (layout.disk_size, context.size_kib) {
+    let size = match (
+        layout.disks.first().and_then(|disk| disk.size),
+        context.size_kib,
+    ) {
         (Some(bytes), _) => bytes,
         (None, Some(kib)) => kib * 1024,
         (None, None) => return Err(AgentError::NoDiskSize),

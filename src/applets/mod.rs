@@ -1,6 +1,7 @@
 //! Commands by the exact name that a user types: as `argv[0]` through a
 //! symlink, or as `safedib NAME`.
 
+mod dib_block_device;
 mod disk_image_create;
 mod install_links;
 mod plan;
@@ -27,7 +28,7 @@ struct Applet {
 }
 
 /// Every command, in the order of the help text.
-static APPLETS: [Applet; 4] = [
+static APPLETS: [Applet; 5] = [
     Applet {
         name: "disk-image-create",
         summary: "build disk images from elements",
@@ -38,6 +39,12 @@ static APPLETS: [Applet; 4] = [
         name: "ramdisk-image-create",
         summary: "build ramdisks from elements (not in this version)",
         run: disk_image_create::run,
+        linked: true,
+    },
+    Applet {
+        name: "dib-block-device",
+        summary: "read block-device configurations as upstream's helper does",
+        run: dib_block_device::run,
         linked: true,
     },
     Applet {

@@ -1,11 +1,14 @@
 //! The block-device configuration: tree or graph form in, graph form out
 //! (`block_device/config.py`).
 
+use serde::{Deserialize, Serialize};
+
+use super::value::{lookup, set};
 use super::yaml::{self, Value};
-use super::{Error, RootParams};
+use super::{json, Error, RootParams};
 
 /// Kinds of entries ("plugins").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Plugin {
     /// A disk image file.
     LocalLoop,
@@ -48,32 +51,39 @@ impl Plugin {
     }
 }
 
-/// One entry of the graph form.
+/// One entry of the graph form, as `config.json` has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// Its kind.
     pub plugin: Plugin,
-    /// Its name, given or made from plugin and base.
-    pub name: String,
-    /// Its base, given or inherited.
-    pub base: Option<String>,
-    /// All other values, in order; `partitions` is a list of maps with `base`.
-    pub values: Vec<(String, Value)>,
+    /// `base` if there is one, `name`, and all other values in the order of the
+    /// configuration; `partitions` is a list of maps with `base`.
+    pub values: Vec<(Value, Value)>,
 }
 
 impl Entry {
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.values
-            .iter()
-            .find_map(|(have, value)| (have == key).then_some(value))
+        lookup(&self.values, key)
     }
 
-    /// The value of a key that must be a string if it is there; null counts as absent.
+    /// How errors call it: its name, given or made from plugin and base.
+    pub(super) fn name(&self) -> String {
+        self.get("name").map(Value::to_string).unwrap_or_default()
+    }
+
+    /// The value of a key that must be a string if it is there.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>, Error> {
+        self.get(key)
+            .map(|value| string(&self.name(), key, value))
+            .transpose()
+    }
+
+    /// As [`Entry::text`], for keys where upstream takes null for absent.
+    pub(super) fn nullable(&self, key: &str) -> Result<Option<String>, Error> {
         match self.get(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => string(&self.name, key, value).map(Some),
+            Some(Value::Null) => Ok(None),
+            _ => self.text(key),
         }
     }
 }
@@ -82,12 +92,16 @@ impl Entry {
 pub(super) fn string(node: &str, key: &str, value: &Value) -> Result<String, Error> {
     match value {
         Value::Str(text) => Ok(text.clone()),
-        other => Err(Error::Value {
-            node: node.into(),
-            key: key.into(),
-            expected: "a string",
-            value: other.to_string(),
-        }),
+        other => Err(wrong(node, key, "a string", other)),
+    }
+}
+
+pub(super) fn wrong(node: &str, key: &str, expected: &'static str, value: &Value) -> Error {
+    Error::Value {
+        node: node.into(),
+        key: key.into(),
+        expected,
+        value: value.to_string(),
     }
 }
 
@@ -99,18 +113,103 @@ pub fn default_config() -> &'static str {
      \x20     fstab: {options: defaults, fsck-passno: 1}\n"
 }
 
-/// Reads a configuration in tree, graph or mixed form into entries of the graph
-/// form; the entries inside another one come before it.
-///
-/// # Errors
-/// What is no configuration, in upstream's words.
-pub fn parse(text: &str) -> Result<Vec<Entry>, Error> {
-    let document = yaml::load(text)?;
+/// A configuration in graph form: what `init` writes to `config.json`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// All entries; those inside another one come before it.
+    pub entries: Vec<Entry>,
+}
+
+impl Config {
+    /// Expands a configuration in tree, graph or mixed form.
+    ///
+    /// # Errors
+    /// What is no configuration, in upstream's words.
+    pub fn expand(text: &str) -> Result<Config, Error> {
+        let document = yaml::load(text)?;
+        let mut entries = Vec::new();
+        for (plugin, values) in top_level(&document)? {
+            flatten(plugin, values, None, &mut entries)?;
+        }
+        Ok(Config { entries })
+    }
+
+    /// Reads back what [`Config::to_json`] gave.
+    ///
+    /// # Errors
+    /// What is no configuration in graph form.
+    pub fn from_json(text: &str) -> Result<Config, Error> {
+        let document = json::load(text)?;
+        let entry = |(plugin, values): (Plugin, &Value)| match values {
+            Value::Map(values) => Ok(Entry {
+                plugin,
+                values: values.clone(),
+            }),
+            other => Err(not_a_map(plugin, other)),
+        };
+        let entries = top_level(&document)?.into_iter().map(entry);
+        Ok(Config {
+            entries: entries.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The text of `config.json`.
+    pub fn to_json(&self) -> String {
+        let entry = |entry: &Entry| {
+            let values = Value::Map(entry.values.clone());
+            Value::map([(entry.plugin.name(), values)])
+        };
+        json::dump(&Value::List(self.entries.iter().map(entry).collect()))
+    }
+
+    /// Gives the entry named `mkfs_root` what the parameters say about the root
+    /// filesystem, each only where the configuration is silent
+    /// (`_merge_rootfs_params`).
+    pub fn merge_root(&mut self, params: &Value) {
+        let root = |entry: &&mut Entry| {
+            entry.plugin == Plugin::Mkfs
+                && entry.get("name").and_then(Value::as_str) == Some("mkfs_root")
+        };
+        for entry in self.entries.iter_mut().filter(root) {
+            for (key, parameter) in [("type", "root-fs-type"), ("opts", "root-fs-opts")] {
+                if let (None, Some(value)) = (entry.get(key), params.get(parameter)) {
+                    set(&mut entry.values, key, value.clone());
+                }
+            }
+            if let (None, Some(label)) = (entry.get("label"), params.get("root-label")) {
+                let xfs = entry.get("type").and_then(Value::as_str) == Some("xfs");
+                let label = match label {
+                    Value::Null if xfs => "img-rootfs".into(),
+                    Value::Null => "cloudimg-rootfs".into(),
+                    label => label.clone(),
+                };
+                set(&mut entry.values, "label", label);
+            }
+        }
+    }
+}
+
+impl RootParams {
+    /// As the parameter file has them.
+    pub(super) fn to_value(&self) -> Value {
+        let label = match self.root_label.as_str() {
+            "" => Value::Null,
+            label => label.into(),
+        };
+        Value::map([
+            ("root-fs-type", self.fs_type.as_str().into()),
+            ("root-fs-opts", self.root_opts.join(" ").as_str().into()),
+            ("root-label", label),
+        ])
+    }
+}
+
+fn top_level(document: &Value) -> Result<Vec<(Plugin, &Value)>, Error> {
     let Value::List(items) = document else {
         return Err(Error::NotAList(document.to_string()));
     };
     let mut entries = Vec::new();
-    for item in &items {
+    for item in items {
         let Value::Map(pairs) = item else {
             return Err(Error::EntryNotADict(item.to_string()));
         };
@@ -118,130 +217,100 @@ pub fn parse(text: &str) -> Result<Vec<Entry>, Error> {
             return Err(Error::EntryNotSingle(item.to_string()));
         };
         let plugin = plugin_of(key).ok_or_else(|| Error::NotAPlugin(item.to_string()))?;
-        flatten(plugin, values, None, &mut entries)?;
+        entries.push((plugin, values));
     }
     Ok(entries)
 }
 
 fn plugin_of(key: &Value) -> Option<Plugin> {
-    match key {
-        Value::Str(name) => Plugin::from_name(name),
-        _ => None,
-    }
+    key.as_str().and_then(Plugin::from_name)
 }
 
-fn lookup<'v>(pairs: &'v [(Value, Value)], name: &str) -> Option<&'v Value> {
-    pairs
-        .iter()
-        .find_map(|(key, value)| matches!(key, Value::Str(key) if key == name).then_some(value))
+fn not_a_map(plugin: Plugin, value: &Value) -> Error {
+    Error::NotAMap {
+        plugin: plugin.name().into(),
+        value: value.to_string(),
+    }
 }
 
 fn flatten(
     plugin: Plugin,
     values: &Value,
-    parent: Option<&str>,
+    parent: Option<&Value>,
     entries: &mut Vec<Entry>,
 ) -> Result<(), Error> {
     let Value::Map(pairs) = values else {
-        return Err(Error::NotAMap {
-            plugin: plugin.name().into(),
-            value: values.to_string(),
-        });
+        return Err(not_a_map(plugin, values));
     };
-    let base = match lookup(pairs, "base") {
-        Some(value) => Some(string(plugin.name(), "base", value)?),
-        None => parent.map(String::from),
+    let base = lookup(pairs, "base").or(parent);
+    let name = match (lookup(pairs, "name"), base) {
+        (Some(name), _) => name.clone(),
+        (None, Some(base)) => format!("{}_{base}", plugin.name()).as_str().into(),
+        (None, None) => return Err(no_base(plugin)),
     };
-    let name = match (lookup(pairs, "name"), &base) {
-        (Some(value), _) => string(plugin.name(), "name", value)?,
-        (None, Some(base)) => format!("{}_{base}", plugin.name()),
-        (None, None) => {
-            return Err(Error::NoBase {
-                plugin: plugin.name().into(),
-            })
-        }
-    };
-    let mut entry = Entry {
-        plugin,
-        name,
-        base,
-        values: Vec::new(),
-    };
+    let mut values: Vec<(Value, Value)> = Vec::new();
+    if let Some(base) = base {
+        set(&mut values, "base", base.clone());
+    }
+    set(&mut values, "name", name.clone());
     for (key, value) in pairs {
-        let key_text = key.to_string();
-        match plugin_of(key) {
-            Some(inner) => flatten(inner, value, Some(&entry.name), entries)?,
-            None if key_text == "base" || key_text == "name" => {}
-            None if key_text == "partitions" => {
-                let partitions = partitions(&entry, value, entries)?;
-                entry.values.push((key_text, partitions));
+        match (plugin_of(key), key.as_str()) {
+            (Some(inner), _) => flatten(inner, value, Some(&name), entries)?,
+            (None, Some("partitions")) => {
+                let partitions = partitions(&name, base, value, entries)?;
+                set(&mut values, "partitions", partitions);
             }
-            None => entry.values.push((key_text, value.clone())),
+            (None, Some(key)) => set(&mut values, key, value.clone()),
+            (None, None) => values.push((key.clone(), value.clone())),
         }
     }
-    entries.push(entry);
+    entries.push(Entry { plugin, values });
     Ok(())
 }
 
+fn no_base(plugin: Plugin) -> Error {
+    Error::NoBase {
+        plugin: plugin.name().into(),
+    }
+}
+
 /// Lifts the entries out of partitions, and gives each partition its base.
-fn partitions(owner: &Entry, value: &Value, entries: &mut Vec<Entry>) -> Result<Value, Error> {
-    let wrong = |value: &Value, expected| Error::Value {
-        node: owner.name.clone(),
-        key: "partitions".into(),
-        expected,
-        value: value.to_string(),
-    };
+fn partitions(
+    owner: &Value,
+    base: Option<&Value>,
+    value: &Value,
+    entries: &mut Vec<Entry>,
+) -> Result<Value, Error> {
+    let owner = owner.to_string();
     let Value::List(items) = value else {
-        return Err(wrong(value, "a list"));
+        return Err(wrong(&owner, "partitions", "a list", value));
     };
     let mut plain = Vec::new();
     for item in items {
         let Value::Map(pairs) = item else {
-            return Err(wrong(item, "a list of mappings"));
+            return Err(wrong(&owner, "partitions", "a list of mappings", item));
         };
-        let name = lookup(pairs, "name").ok_or_else(|| Error::Missing {
-            message: "Partition without a name: KeyError: 'name'".into(),
-            node: owner.name.clone(),
-        })?;
-        let name = string(&owner.name, "name", name)?;
         let mut kept = Vec::new();
         for (key, value) in pairs {
             match plugin_of(key) {
-                Some(inner) => flatten(inner, value, Some(&name), entries)?,
-                None if matches!(key, Value::Str(key) if key == "base") => {}
+                Some(inner) => {
+                    let name = lookup(pairs, "name").ok_or_else(|| nameless(&owner))?;
+                    flatten(inner, value, Some(name), entries)?;
+                }
                 None => kept.push((key.clone(), value.clone())),
             }
         }
+        let base = base.ok_or_else(|| no_base(Plugin::Partitioning))?;
+        set(&mut kept, "base", base.clone());
         plain.push(Value::Map(kept));
     }
     Ok(Value::List(plain))
 }
 
-/// Gives the entry named `mkfs_root` what the command line says about the root
-/// filesystem, each only where the configuration is silent
-/// (`_merge_rootfs_params`).
-pub fn merge_root(entries: &mut [Entry], params: &RootParams) {
-    for entry in entries {
-        if entry.plugin != Plugin::Mkfs || entry.name != "mkfs_root" {
-            continue;
-        }
-        let mut add = |key: &str, text: String| {
-            if entry.get(key).is_none() {
-                entry.values.push((key.into(), Value::Str(text)));
-            }
-        };
-        add("type", params.fs_type.clone());
-        add("opts", params.root_opts.join(" "));
-        let is_xfs = entry.get("type") == Some(&Value::Str("xfs".into()));
-        let label = match params.root_label.as_str() {
-            "" if is_xfs => "img-rootfs",
-            "" => "cloudimg-rootfs",
-            label => label,
-        };
-        if entry.get("label").is_none() {
-            entry
-                .values
-                .push(("label".into(), Value::Str(label.into())));
-        }
+/// A partition without the one key that it cannot do without.
+pub(super) fn nameless(table: &str) -> Error {
+    Error::Missing {
+        message: "Partition without a name: KeyError: 'name'".into(),
+        node: table.into(),
     }
 }

@@ -145,14 +145,26 @@ pub enum Error {
     /// No disk at all, or none that the output is made from.
     #[error("no local_loop node named image0 in the block-device configuration{0}")]
     NoImage0(String),
-    /// Something that this version does not build.
-    #[error("block-device node '{node}': {what} is not supported yet by the namespace appliance")]
-    Unsupported {
-        /// Node name.
-        node: String,
-        /// What is not supported.
-        what: String,
+    /// Nodes that wait for each other.
+    #[error("Graph contains a cycle: {}", .0.join(", "))]
+    Cycle(Vec<String>),
+    /// `getval`: nothing is mounted there.
+    #[error("no mount with mount_point {0} in the block-device configuration")]
+    NoMount(String),
+    /// `getval`: a mount whose base is no filesystem.
+    #[error("no mkfs named '{0}' in the block-device configuration")]
+    NoMkfs(String),
+    /// A key that an entry or the state lacks.
+    #[error("block-device {of} has no {key}: KeyError: '{key}'")]
+    NoKey {
+        /// Entry or part of the state.
+        of: String,
+        /// The key.
+        key: String,
     },
+    /// `config.json` or `state.json` is no JSON.
+    #[error("not valid JSON: {0}")]
+    Json(#[from] serde_json::Error),
     /// A size that is no size.
     #[error("block-device node '{node}': {reason}")]
     Size {
@@ -196,8 +208,21 @@ pub enum Error {
         disk: u64,
     },
     /// A disk size that is no multiple of the sector size.
-    #[error("disk size {0} is not a multiple of 512")]
-    OddDisk(u64),
+    #[error("disk size {bytes} is not a multiple of {sector}")]
+    OddDisk {
+        /// Size of the disk.
+        bytes: u64,
+        /// Size of its sectors.
+        sector: u64,
+    },
+    /// An MBR counts sectors of 512 bytes here.
+    #[error("disk '{node}': label mbr works with sectors of 512 bytes only, not {sector}")]
+    MbrSectors {
+        /// Node name of the disk.
+        node: String,
+        /// Size of its sectors.
+        sector: u64,
+    },
     /// A disk beyond what the table can address.
     #[error("an MBR cannot address a disk of {0} bytes; use label: gpt")]
     BeyondMbr(u64),
@@ -212,6 +237,9 @@ impl Explain for Error {
             Error::Value { key, expected, .. } if expected.contains("string") => {
                 format!("put quotes around the value of '{key}'")
             }
+            Error::MbrSectors { .. } => "use label: gpt".into(),
+            Error::NoMount(path) => format!("add a mkfs with 'mount: {{mount_point: {path}}}'"),
+            Error::NoKey { key, .. } if key == "label" => "give that mkfs a 'label'".into(),
             Error::NoRoot => "add a mkfs with 'mount: {mount_point: /}'".into(),
             Error::NoImage0(_) => {
                 "name the disk image0: it is the one that becomes the output".into()

@@ -1,250 +1,310 @@
-//! The checked layout of a disk, and the values that upstream's `getval` and
+//! The checked layout of the disks, and the values that upstream's `getval` and
 //! `writefstab` print of it.
 
 use std::collections::HashMap;
 
-use super::config::{self, Entry, Plugin};
-use super::nodes::{self, Disk, Fstab, Mkfs, Mount, Table};
-use super::{Backing, Error, Filesystem, FstabEntry, Layout, RootParams};
+use super::graph::{FstabNode, Kind, MkfsNode, MountNode, Node, Table};
+use super::{
+    Backing, Config, Disk, Error, Filesystem, FstabEntry, Graph, Layout, Lvm, PhysicalVolume,
+    RootParams, VolumeGroup,
+};
 
 /// Turns a configuration into a layout. `yaml` is the text of the
 /// configuration, `params` what the command line says about the root filesystem.
 ///
 /// # Errors
 /// Everything that upstream finds while it sets up and creates the device, with
-/// the node concerned; what this version does not build is
-/// [`Error::Unsupported`].
+/// the node concerned.
 pub fn layout(yaml: &str, params: &RootParams) -> Result<Layout, Error> {
-    let mut entries = config::parse(yaml)?;
-    config::merge_root(&mut entries, params);
-    let nodes = Nodes::collect(&entries)?;
-    nodes.check_edges()?;
-    nodes.into_layout()
+    let mut config = Config::expand(yaml)?;
+    config.merge_root(&params.to_value());
+    Graph::new(&config)?.layout()
 }
 
-#[derive(Default)]
-struct Nodes {
-    kinds: HashMap<String, Plugin>,
-    disks: Vec<Disk>,
-    tables: Vec<Table>,
-    mkfs: Vec<Mkfs>,
-    mounts: Vec<Mount>,
-    fstabs: Vec<Fstab>,
-}
-
-impl Nodes {
-    fn collect(entries: &[Entry]) -> Result<Nodes, Error> {
-        let mut all = Nodes::default();
-        for entry in entries {
-            match entry.plugin {
-                Plugin::LocalLoop => all.disks.push(nodes::disk(entry)?),
-                Plugin::Partitioning => {
-                    let table = nodes::table(entry)?;
-                    for partition in &table.table.partitions {
-                        all.register(&partition.name, Plugin::Partitioning)?;
-                    }
-                    all.tables.push(table);
-                    // The table itself is no node: its partitions are.
-                    continue;
-                }
-                Plugin::Lvm => {
-                    return Err(Error::Unsupported {
-                        node: entry.name.clone(),
-                        what: "lvm".into(),
-                    })
-                }
-                Plugin::Mkfs => all.add_mkfs(nodes::mkfs(entry)?)?,
-                Plugin::Mount => all.add_mount(nodes::mount(entry)?)?,
-                Plugin::Fstab => all.fstabs.push(nodes::fstab(entry)?),
-            }
-            all.register(&entry.name, entry.plugin)?;
-        }
-        Ok(all)
+impl Graph {
+    /// What the nodes come to.
+    ///
+    /// # Errors
+    /// A base of the wrong kind or used twice, no disk named `image0`.
+    pub fn layout(&self) -> Result<Layout, Error> {
+        self.check_bases()?;
+        let (disks, mut backings) = self.disks()?;
+        let lvm = self.lvm(&mut backings);
+        Ok(Layout {
+            disks,
+            lvm,
+            filesystems: self.made_filesystems(&backings),
+            mount_points: self
+                .mounts()
+                .map(|(_, mount)| mount.mount_point.clone())
+                .collect(),
+        })
     }
 
-    fn register(&mut self, name: &str, kind: Plugin) -> Result<(), Error> {
-        match self.kinds.insert(name.into(), kind) {
-            Some(_) => Err(Error::DuplicateNode(name.into())),
-            None => Ok(()),
-        }
-    }
-
-    fn add_mkfs(&mut self, mkfs: Mkfs) -> Result<(), Error> {
-        if self.mkfs.iter().any(|other| other.label == mkfs.label) {
-            return Err(Error::DuplicateLabel {
-                label: mkfs.label,
-                node: mkfs.name,
-            });
-        }
-        self.mkfs.push(mkfs);
-        Ok(())
-    }
-
-    fn add_mount(&mut self, mount: Mount) -> Result<(), Error> {
-        let taken = |other: &Mount| other.mount_point == mount.mount_point;
-        if self.mounts.iter().any(taken) {
-            return Err(Error::DuplicateMount {
-                mount_point: mount.mount_point,
-                node: mount.name,
-            });
-        }
-        self.mounts.push(mount);
-        Ok(())
-    }
-
-    fn check_edges(&self) -> Result<(), Error> {
-        let devices: &[Plugin] = &[Plugin::LocalLoop, Plugin::Partitioning];
+    fn check_bases(&self) -> Result<(), Error> {
+        let mut users = HashMap::new();
         for table in &self.tables {
             for partition in &table.table.partitions {
-                self.check(&partition.name, &table.base, &[Plugin::LocalLoop], "a disk")?;
+                self.check(&partition.name, &table.base, is_disk, "a disk")?;
             }
+            only_user(&mut users, &table.name, &table.base)?;
         }
-        for mkfs in &self.mkfs {
-            self.check(&mkfs.name, &mkfs.base, devices, "a disk or a partition")?;
+        for node in &self.nodes {
+            let (base, fits, expected): (_, fn(&Kind) -> bool, _) = match &node.kind {
+                Kind::Mkfs(mkfs) => (&mkfs.base, is_device, "a disk, partition or logical volume"),
+                Kind::PhysicalVolume { base, .. } => {
+                    (base, is_device, "a disk, partition or logical volume")
+                }
+                Kind::Mount(mount) => (&mount.base, |k| matches!(k, Kind::Mkfs(_)), "a mkfs"),
+                Kind::Fstab(fstab) => (&fstab.base, |k| matches!(k, Kind::Mount(_)), "a mount"),
+                _ => continue,
+            };
+            self.check(&node.name, base, fits, expected)?;
+            only_user(&mut users, &node.name, base)?;
         }
-        for mount in &self.mounts {
-            self.check(&mount.name, &mount.base, &[Plugin::Mkfs], "a mkfs")?;
-        }
-        for fstab in &self.fstabs {
-            self.check(&fstab.name, &fstab.base, &[Plugin::Mount], "a mount")?;
-        }
-        let tables = self
-            .tables
-            .iter()
-            .map(|t| (t.name.as_str(), t.base.as_str()));
-        let mkfs = self.mkfs.iter().map(|m| (m.name.as_str(), m.base.as_str()));
-        only_one_each(tables.chain(mkfs))?;
-        only_one_each(
-            self.mounts
-                .iter()
-                .map(|m| (m.name.as_str(), m.base.as_str())),
-        )?;
-        only_one_each(
-            self.fstabs
-                .iter()
-                .map(|f| (f.name.as_str(), f.base.as_str())),
-        )
+        Ok(())
     }
 
     fn check(
         &self,
         node: &str,
         base: &str,
-        kinds: &[Plugin],
+        fits: impl Fn(&Kind) -> bool,
         expected: &'static str,
     ) -> Result<(), Error> {
-        match self.kinds.get(base) {
-            Some(kind) if kinds.contains(kind) => Ok(()),
-            Some(_) => Err(Error::WrongBase {
+        match self.node(base) {
+            Some(found) if fits(&found.kind) => Ok(()),
+            _ => Err(Error::WrongBase {
                 node: node.into(),
                 base: base.into(),
                 expected,
             }),
-            None => Err(Error::UndefinedEdge {
-                from: base.into(),
-                to: node.into(),
-            }),
         }
     }
 
-    fn into_layout(mut self) -> Result<Layout, Error> {
-        let disk = self.the_disk()?;
-        let table = self.tables.pop().map(|table| table.table);
-        let mount_points = self.mounts.iter().map(|m| m.mount_point.clone()).collect();
-        let backings: HashMap<&str, Backing> = table
-            .iter()
-            .flat_map(|table| table.partitions.iter().enumerate())
-            .map(|(index, partition)| (partition.name.as_str(), Backing::Partition(index)))
-            .collect();
-        self.mounts
-            .sort_by(|a, b| a.mount_point.cmp(&b.mount_point));
-        let position = |mkfs: &Mkfs| {
-            self.mounts
-                .iter()
-                .position(|mount| mount.base == mkfs.name)
-                .unwrap_or(usize::MAX)
+    /// Disks with their tables, `image0` first, and where devices are by name.
+    fn disks(&self) -> Result<(Vec<Disk>, HashMap<&str, Backing>), Error> {
+        let mut disks: Vec<Disk> = self.nodes.iter().filter_map(|n| self.disk(n)).collect();
+        if !disks.iter().any(|disk| disk.name == "image0") {
+            let others: Vec<&str> = disks.iter().map(|disk| disk.name.as_str()).collect();
+            return Err(Error::NoImage0(match others.as_slice() {
+                [] => String::new(),
+                others => format!(", but one named {}", others.join(", ")),
+            }));
+        }
+        disks.sort_by_key(|disk| disk.name != "image0");
+        let mut backings = HashMap::new();
+        for node in &self.nodes {
+            let index = |name: &str| disks.iter().position(|disk| disk.name == name);
+            let backing = match &node.kind {
+                Kind::Disk(_) => index(&node.name).map(Backing::Disk),
+                Kind::Partition { table, partition } => self
+                    .tables
+                    .get(*table)
+                    .and_then(|table| index(&table.base))
+                    .map(|disk| Backing::Partition {
+                        disk,
+                        partition: *partition,
+                    }),
+                _ => None,
+            };
+            backings.extend(backing.map(|backing| (node.name.as_str(), backing)));
+        }
+        Ok((disks, backings))
+    }
+
+    /// The disk that a node makes.
+    pub(super) fn disk(&self, node: &Node) -> Option<Disk> {
+        let Kind::Disk(disk) = &node.kind else {
+            return None;
         };
-        let mut mkfs: Vec<Mkfs> = self.mkfs;
-        mkfs.sort_by_key(position);
-        let filesystems = mkfs
-            .into_iter()
-            .map(|mkfs| {
-                let backing = backings.get(mkfs.base.as_str()).cloned();
-                let mount = self.mounts.iter().find(|mount| mount.base == mkfs.name);
-                filesystem(mkfs, backing, mount, &self.fstabs)
-            })
-            .collect();
-        drop(backings);
-        Ok(Layout {
-            disk: disk.name,
-            disk_size: disk.size,
-            table,
-            filesystems,
-            mount_points,
+        let of_this = |table: &&Table| table.base == node.name;
+        Some(Disk {
+            name: node.name.clone(),
+            size: disk.size,
+            block_size: disk.block_size,
+            directory: disk.directory.clone(),
+            table: self
+                .tables
+                .iter()
+                .find(of_this)
+                .map(|table| table.table.clone()),
         })
     }
 
-    fn the_disk(&mut self) -> Result<Disk, Error> {
-        if let [_, second, ..] = self.disks.as_slice() {
-            return Err(Error::Unsupported {
-                node: second.name.clone(),
-                what: "more than one local_loop".into(),
-            });
+    /// All volumes in the order in which upstream makes them: `lvm` entry by
+    /// `lvm` entry, each all of its physical volumes first.
+    fn lvm<'a>(&'a self, backings: &mut HashMap<&'a str, Backing>) -> Lvm {
+        let mut lvm = Lvm::default();
+        let entries = self.in_order().filter_map(|node| match &node.kind {
+            Kind::Lvm(entry) => Some(entry),
+            _ => None,
+        });
+        let names = entries.flat_map(|entry| {
+            let physical = entry.physical_volumes.iter();
+            physical
+                .chain(&entry.volume_groups)
+                .chain(&entry.logical_volumes)
+        });
+        for node in names.filter_map(|name| self.node(name)) {
+            match &node.kind {
+                Kind::PhysicalVolume { base, options } => {
+                    // The base was made before: the order of nodes sees to it.
+                    if let Some(backing) = backings.get(base.as_str()) {
+                        lvm.physical_volumes.push(PhysicalVolume {
+                            name: node.name.clone(),
+                            backing: backing.clone(),
+                            options: options.clone(),
+                        });
+                    }
+                }
+                Kind::VolumeGroup {
+                    physical_volumes,
+                    options,
+                } => lvm.volume_groups.push(VolumeGroup {
+                    name: node.name.clone(),
+                    physical_volumes: physical_volumes.clone(),
+                    options: options.clone(),
+                }),
+                Kind::LogicalVolume(volume) => {
+                    let index = lvm.logical_volumes.len();
+                    backings.insert(&node.name, Backing::Volume(index));
+                    lvm.logical_volumes.push(volume.clone());
+                }
+                _ => {}
+            }
         }
-        match self.disks.pop() {
-            Some(disk) if disk.name == "image0" => Ok(disk),
-            Some(disk) => Err(Error::NoImage0(format!(", but one named {}", disk.name))),
-            None => Err(Error::NoImage0(String::new())),
-        }
+        lvm
+    }
+
+    fn made_filesystems(&self, backings: &HashMap<&str, Backing>) -> Vec<Filesystem> {
+        let sorted = self.sorted_mounts();
+        let mount_of = |name: &str| self.mounts().find(|(_, mount)| mount.base == name);
+        let mut all: Vec<(&str, &MkfsNode)> = self.filesystems().collect();
+        all.sort_by_key(|(name, _)| {
+            let mount = mount_of(name).map(|(mount, _)| mount);
+            mount
+                .and_then(|mount| sorted.iter().position(|(_, node)| *node == mount))
+                .unwrap_or(usize::MAX)
+        });
+        all.into_iter()
+            .filter_map(|(name, mkfs)| {
+                // Always there: `check_bases` saw to it.
+                let backing = backings.get(mkfs.base.as_str())?.clone();
+                let mount = mount_of(name);
+                let fstab = mount.and_then(|(mount, _)| self.fstab_of(mount));
+                Some(filesystem(name, mkfs, backing, mount, fstab))
+            })
+            .collect()
+    }
+
+    fn fstab_of(&self, mount: &str) -> Option<&FstabNode> {
+        self.nodes.iter().find_map(|node| match &node.kind {
+            Kind::Fstab(fstab) if fstab.base == mount => Some(fstab),
+            _ => None,
+        })
     }
 }
 
-fn only_one_each<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Error> {
-    let mut users: HashMap<&str, &str> = HashMap::new();
-    for (node, base) in pairs {
-        if let Some(other) = users.insert(base, node) {
-            return Err(Error::BaseTaken {
-                node: node.into(),
-                base: base.into(),
-                other: other.into(),
-            });
-        }
+fn is_disk(kind: &Kind) -> bool {
+    matches!(kind, Kind::Disk(_))
+}
+
+fn is_device(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Disk(_) | Kind::Partition { .. } | Kind::LogicalVolume(_)
+    )
+}
+
+/// A base carries one table, filesystem, physical volume, mount or line.
+fn only_user<'a>(
+    users: &mut HashMap<&'a str, &'a str>,
+    node: &'a str,
+    base: &'a str,
+) -> Result<(), Error> {
+    match users.insert(base, node) {
+        None => Ok(()),
+        Some(other) => Err(Error::BaseTaken {
+            node: node.into(),
+            base: base.into(),
+            other: other.into(),
+        }),
     }
-    Ok(())
 }
 
 fn filesystem(
-    mkfs: Mkfs,
-    backing: Option<Backing>,
-    mount: Option<&Mount>,
-    fstabs: &[Fstab],
+    name: &str,
+    mkfs: &MkfsNode,
+    backing: Backing,
+    mount: Option<(&str, &MountNode)>,
+    fstab: Option<&FstabNode>,
 ) -> Filesystem {
     let swap = mkfs.fstype == "swap";
-    let fstab = mount
-        .and_then(|mount| fstabs.iter().find(|fstab| fstab.base == mount.name))
-        .map(|fstab| match swap {
-            true => FstabEntry {
-                options: "sw".into(),
-                dump_freq: 0,
-                fsck_passno: 0,
-            },
-            false => fstab.entry.clone(),
-        });
+    let line = |fstab: &FstabNode| match swap {
+        true => FstabEntry::swap(),
+        false => fstab.entry.clone(),
+    };
     Filesystem {
-        node: mkfs.name,
-        // A base that is no partition is the disk: `check_edges` saw to it.
-        backing: backing.unwrap_or(Backing::Disk),
-        fstype: mkfs.fstype,
-        label: mkfs.label,
-        configured_label: mkfs.configured_label,
-        uuid: mkfs.uuid,
-        options: mkfs.options,
-        mount_point: mount.filter(|_| !swap).map(|m| m.mount_point.clone()),
-        fstab,
+        node: name.into(),
+        backing,
+        fstype: mkfs.fstype.clone(),
+        label: mkfs.label.clone(),
+        configured_label: mkfs.configured_label.clone(),
+        uuid: mkfs.uuid.clone(),
+        options: mkfs.options.clone().unwrap_or_default(),
+        mount_point: mount
+            .filter(|_| !swap)
+            .map(|(_, mount)| mount.mount_point.clone()),
+        fstab: fstab.map(line),
+    }
+}
+
+impl FstabEntry {
+    /// What swap gets, whatever is configured.
+    pub(super) fn swap() -> FstabEntry {
+        FstabEntry {
+            options: "sw".into(),
+            dump_freq: 0,
+            fsck_passno: 0,
+        }
     }
 }
 
 impl Layout {
+    /// The disk that becomes the output.
+    ///
+    /// # Errors
+    /// [`Error::NoImage0`] for a layout that [`layout`] did not make.
+    pub fn image0(&self) -> Result<&Disk, Error> {
+        self.disks
+            .first()
+            .ok_or_else(|| Error::NoImage0(String::new()))
+    }
+
+    /// The first node that no file alone can hold, and what about it: what is
+    /// beyond one disk of 512-byte sectors with plain filesystems.
+    pub fn beyond_offline(&self) -> Option<(&str, String)> {
+        for (index, disk) in self.disks.iter().enumerate() {
+            let what = match &disk.directory {
+                _ if index > 0 => "more than one local_loop".into(),
+                Some(directory) => format!("directory {directory}"),
+                None if disk.block_size != 512 => format!("block_size {}", disk.block_size),
+                None => continue,
+            };
+            return Some((&disk.name, what));
+        }
+        let lvm = self.lvm.physical_volumes.first();
+        lvm.map(|volume| (volume.name.as_str(), "lvm".into()))
+    }
+
+    /// Gives all disks sectors of this size, as `DIB_BLOCK_SIZE` does.
+    pub fn override_block_size(&mut self, bytes: u32) {
+        for disk in &mut self.disks {
+            disk.block_size = bytes;
+        }
+    }
+
     fn mounted_at(&self, path: &str) -> Option<&Filesystem> {
         self.filesystems
             .iter()

@@ -29,7 +29,7 @@ const EFI: &str = "
 #[test]
 fn fallback_takes_the_root_parameters() {
     let made = layout(default_config(), &params()).unwrap();
-    assert_eq!(made.table, None);
+    assert_eq!(made.disks[0].table, None);
     let root = made.root().unwrap();
     assert_eq!(
         (root.node.as_str(), root.label.as_str()),
@@ -64,7 +64,7 @@ fn fallback_takes_the_root_parameters() {
 #[test]
 fn efi_layout() {
     let made = layout(EFI, &params()).unwrap();
-    assert_eq!(made.disk_size, Some(4 << 30));
+    assert_eq!(made.disks[0].size, Some(4 << 30));
     assert_eq!(made.mount_points(), "/boot/efi|/");
     assert_eq!(made.root_fstype().unwrap(), "ext4");
     assert_eq!(made.boot_label(), "");
@@ -72,8 +72,20 @@ fn efi_layout() {
         made.fstab(),
         "LABEL=cloudimg-rootfs / ext4 defaults 0 1\nLABEL=MKFS_ESP /boot/efi vfat defaults 0 2\n"
     );
-    assert_eq!(made.filesystems[0].backing, Backing::Partition(2));
-    assert_eq!(made.filesystems[1].backing, Backing::Partition(0));
+    assert_eq!(
+        made.filesystems[0].backing,
+        Backing::Partition {
+            disk: 0,
+            partition: 2
+        }
+    );
+    assert_eq!(
+        made.filesystems[1].backing,
+        Backing::Partition {
+            disk: 0,
+            partition: 0
+        }
+    );
 }
 
 #[test]
@@ -102,7 +114,7 @@ fn graph_form_equals_tree_form() {
 ";
     let made = layout(graph, &params()).unwrap();
     assert_eq!(made, layout(tree, &params()).unwrap());
-    let partition = &made.table.as_ref().unwrap().partitions[0];
+    let partition = &made.disks[0].table.as_ref().unwrap().partitions[0];
     assert!(partition.bootable && partition.primary);
     assert_eq!(partition.kind, "0x83");
 }
@@ -172,9 +184,8 @@ fn errors_in_upstream_words() {
         (with_mkfs("type: ext4, label: a}\n- mkfs: {name: b, base: image0, type: ext4, label: a"), "File system label [a] used more than once"),
         (with_mkfs("type: ext4, mount: {mount_point: /}}\n- mount: {name: n, base: mkfs_image0, mount_point: /"), "Mount point [/] specified more than once"),
         ("- local_loop: {name: image1}".into(), "no local_loop node named image0"),
-        ("- local_loop: {name: image0}\n- local_loop: {name: image1}".into(), "'image1': more than one local_loop is not supported yet"),
-        ("- local_loop: {name: image0, block_size: 4096}".into(), "block_size 4096 is not supported yet by the namespace appliance"),
-        ("- lvm: {name: l}".into(), "'l': lvm is not supported yet by the namespace appliance"),
+        ("- local_loop: {name: image0, block_size: 520}".into(), "'image0': block_size must be 512, 1024, 2048 or 4096, not: 520"),
+        ("- lvm: {name: l}".into(), "Lvm config requires a 'pvs' (node 'l')"),
     ];
     for (text, expected) in table {
         let error = layout(&text, &params()).expect_err(&text).to_string();
@@ -202,7 +213,7 @@ fn extents(
         "- local_loop: {{name: image0}}\n- partitioning: {{base: image0, align: {align}B, label: {label}, partitions: [{}]}}\n",
         partitions.join(", ")
     );
-    let placed = place(&layout(&text, &params())?, disk)?;
+    let placed = place(layout(&text, &params())?.image0()?, disk)?;
     Ok(placed
         .iter()
         .map(|e| (e.number, e.start / SECTOR, e.size / SECTOR))
@@ -252,7 +263,7 @@ fn places_mbr_partitions() {
     ));
     assert!(matches!(
         extents("mbr", mib, 64 * mib + 1, &[("1M", true)]),
-        Err(Error::OddDisk(_))
+        Err(Error::OddDisk { .. })
     ));
 }
 

@@ -1,25 +1,39 @@
 //! Block devices: configuration (YAML) to layout, a pure computation.
 //!
-//! * [`yaml`]: YAML 1.1 with the types that upstream's parser gives.
-//! * [`config`]: tree or graph form to a flat list of entries.
-//! * [`layout()`]: entries to a [`Layout`], with all checks.
-//! * [`place`]: where each partition of a layout lies on a disk.
+//! * [`yaml`], [`json`], [`value`]: YAML 1.1 with the types that upstream's
+//!   parser gives; JSON to the byte as Python writes it.
+//! * [`config`]: tree or graph form to the expanded graph form of `config.json`,
+//!   and what `getval` says of it.
+//! * [`graph`]: its nodes and the order of their creation.
+//! * [`layout()`]: what the nodes come to, a [`Layout`], with all checks.
+//! * [`place`]: where each partition of a disk lies.
+//! * [`state`]: device names, `state.json`, and what `getval` and `writefstab`
+//!   say of it.
 
 use serde::{Deserialize, Serialize};
 
 pub mod config;
 mod error;
+mod getval;
+pub mod graph;
+pub mod json;
 mod layout;
+mod lvm;
 mod nodes;
 mod place;
 pub mod size;
+pub mod state;
+pub mod value;
 pub mod yaml;
 
 #[cfg(test)]
 mod layout_tests;
+#[cfg(test)]
+mod lvm_tests;
 
-pub use config::default_config;
+pub use config::{default_config, Config};
 pub use error::Error;
+pub use graph::Graph;
 pub use layout::layout;
 pub use place::{place, Extent, EBR_BYTES, SECTOR};
 
@@ -35,21 +49,106 @@ pub struct RootParams {
     pub root_opts: Vec<String>,
 }
 
-/// A disk and what is on it: what upstream's block-device layer calls its nodes.
+/// Disks and what is on them: what upstream's block-device layer calls its nodes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Layout {
-    /// Name of the `local_loop` node, `image0`.
-    pub disk: String,
-    /// Bytes, when the configuration fixes the size.
-    pub disk_size: Option<u64>,
-    /// Partition table, or none for a filesystem on the bare disk.
-    pub table: Option<PartitionTable>,
+    /// All disks; the first is `image0`, the one that becomes the output.
+    pub disks: Vec<Disk>,
+    /// Logical volumes and what they are made of.
+    #[serde(default)]
+    pub lvm: Lvm,
     /// Filesystems in mount order (swap among them), those without a `mount`
     /// entry last.
     pub filesystems: Vec<Filesystem>,
     /// All configured mount points in configuration order, swap's included.
     #[serde(default)]
     pub mount_points: Vec<String>,
+}
+
+/// A disk (`local_loop` node).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Node name; the image file is `NAME.raw`.
+    pub name: String,
+    /// Bytes, when the configuration fixes the size.
+    pub size: Option<u64>,
+    /// Bytes of a sector.
+    pub block_size: u32,
+    /// Directory of the image file, when the configuration fixes it.
+    pub directory: Option<String>,
+    /// Partition table, or none for what uses the bare disk.
+    pub table: Option<PartitionTable>,
+}
+
+/// Volumes of LVM, in the order in which they are made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lvm {
+    /// Physical volumes.
+    pub physical_volumes: Vec<PhysicalVolume>,
+    /// Volume groups.
+    pub volume_groups: Vec<VolumeGroup>,
+    /// Logical volumes.
+    pub logical_volumes: Vec<LogicalVolume>,
+}
+
+/// A physical volume (`pvs`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhysicalVolume {
+    /// Node name; LVM does not know it.
+    pub name: String,
+    /// What it is made on.
+    pub backing: Backing,
+    /// Further arguments of `pvcreate`.
+    pub options: Option<Vec<String>>,
+}
+
+/// A volume group (`vgs`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeGroup {
+    /// Its name, the node's too.
+    pub name: String,
+    /// Names of its physical volumes.
+    pub physical_volumes: Vec<String>,
+    /// Further arguments of `vgcreate`.
+    pub options: Option<Vec<String>>,
+}
+
+/// A logical volume (`lvs`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogicalVolume {
+    /// Its name, the node's too.
+    pub name: String,
+    /// Its volume group.
+    pub group: String,
+    /// Size; goes before `extents`.
+    pub size: Option<VolumeSize>,
+    /// Size as `lvcreate -l` takes it, such as `57%VG`.
+    pub extents: Option<String>,
+    /// `type`, if not a plain one.
+    pub segment: Option<Segment>,
+    /// `thin-pool`: the pool that a thin volume takes its blocks from.
+    pub thin_pool: Option<String>,
+    /// Further arguments of `lvcreate`.
+    pub options: Option<Vec<String>>,
+}
+
+/// Size of a logical volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeSize {
+    /// As configured; `state.json` has it so.
+    pub configured: String,
+    /// Whole extents of 4 MiB, in bytes.
+    pub bytes: u64,
+}
+
+/// Type of a logical volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Segment {
+    /// `thin`.
+    Thin,
+    /// `thin-pool`.
+    ThinPool,
 }
 
 /// A partition table.
@@ -98,14 +197,21 @@ pub enum PartitionSize {
     Percent(f64),
 }
 
-/// What a filesystem is made on.
+/// What a filesystem or a physical volume is made on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backing {
-    /// The whole disk.
-    Disk,
-    /// The partition with this index in [`PartitionTable::partitions`].
-    Partition(usize),
+    /// The whole disk with this index in [`Layout::disks`].
+    Disk(usize),
+    /// A partition.
+    Partition {
+        /// Index in [`Layout::disks`].
+        disk: usize,
+        /// Index in [`PartitionTable::partitions`].
+        partition: usize,
+    },
+    /// The volume with this index in [`Lvm::logical_volumes`].
+    Volume(usize),
 }
 
 /// A filesystem (`mkfs` node), where it is mounted, and its line in fstab.

@@ -1,8 +1,13 @@
 //! Entries to typed nodes, with the checks that upstream's plugins make.
 
-use super::config::{string, Entry};
+use super::config::{nameless, string, wrong, Entry};
+use super::graph::{DiskNode, FstabNode, MkfsNode, MountNode, Table};
+use super::value::lookup;
 use super::yaml::Value;
-use super::{size, Error, FstabEntry, Partition, PartitionTable, TableLabel};
+use super::{size, Error, FstabEntry, Partition, PartitionSize, PartitionTable, TableLabel};
+
+/// Sectors that a loop device can have where pages have 4 KiB.
+const SECTOR_SIZES: [u32; 4] = [512, 1024, 2048, 4096];
 
 /// Longest labels in characters (`level2/mkfs.py`).
 const LABEL_LENGTHS: [(&str, usize); 7] = [
@@ -15,52 +20,7 @@ const LABEL_LENGTHS: [(&str, usize); 7] = [
     ("swap", 16),
 ];
 
-/// A `local_loop` node.
-pub(super) struct Disk {
-    pub name: String,
-    pub size: Option<u64>,
-}
-
-/// A `partitioning` entry.
-pub(super) struct Table {
-    pub name: String,
-    pub base: String,
-    pub table: PartitionTable,
-}
-
-/// A `mkfs` node.
-pub(super) struct Mkfs {
-    pub name: String,
-    pub base: String,
-    pub fstype: String,
-    pub label: String,
-    pub configured_label: Option<String>,
-    pub uuid: Option<String>,
-    pub options: Vec<String>,
-}
-
-/// A `mount` node.
-pub(super) struct Mount {
-    pub name: String,
-    pub base: String,
-    pub mount_point: String,
-}
-
-/// An `fstab` node.
-pub(super) struct Fstab {
-    pub name: String,
-    pub base: String,
-    pub entry: FstabEntry,
-}
-
-fn unsupported(node: &str, what: impl Into<String>) -> Error {
-    Error::Unsupported {
-        node: node.into(),
-        what: what.into(),
-    }
-}
-
-fn missing(node: &str, message: &str) -> Error {
+pub(super) fn missing(node: &str, message: &str) -> Error {
     Error::Missing {
         message: message.into(),
         node: node.into(),
@@ -69,9 +29,8 @@ fn missing(node: &str, message: &str) -> Error {
 
 fn base_of(entry: &Entry, message: &str) -> Result<String, Error> {
     entry
-        .base
-        .clone()
-        .ok_or_else(|| missing(&entry.name, message))
+        .text("base")?
+        .ok_or_else(|| missing(&entry.name(), message))
 }
 
 fn size_of(node: &str) -> impl Fn(String) -> Error + '_ {
@@ -81,65 +40,69 @@ fn size_of(node: &str) -> impl Fn(String) -> Error + '_ {
     }
 }
 
-pub(super) fn disk(entry: &Entry) -> Result<Disk, Error> {
-    match entry.get("block_size") {
-        None | Some(Value::Int(512)) => {}
-        Some(Value::Str(text)) if text == "512" => {}
-        Some(other) => return Err(unsupported(&entry.name, format!("block_size {other}"))),
-    }
-    if let Some(directory) = entry.get("directory") {
-        return Err(unsupported(&entry.name, format!("directory {directory}")));
-    }
-    let size = match entry.text("size")? {
-        Some(text) => Some(size::parse_absolute(&text).map_err(size_of(&entry.name))?),
-        None => None,
-    };
-    Ok(Disk {
-        name: entry.name.clone(),
+pub(super) fn disk(entry: &Entry) -> Result<DiskNode, Error> {
+    let node = entry.name();
+    let size = entry.text("size")?;
+    let size = size
+        .map(|text| size::parse_absolute(&text).map_err(size_of(&node)))
+        .transpose()?;
+    Ok(DiskNode {
         size,
+        directory: entry.text("directory")?,
+        block_size: match entry.get("block_size") {
+            Some(value) => sector_size(&node, value)?,
+            None => 512,
+        },
     })
 }
 
+fn sector_size(node: &str, value: &Value) -> Result<u32, Error> {
+    let found = value.to_string().parse::<u32>().ok();
+    found
+        .filter(|size| SECTOR_SIZES.contains(size))
+        .ok_or_else(|| wrong(node, "block_size", "512, 1024, 2048 or 4096", value))
+}
+
 pub(super) fn table(entry: &Entry) -> Result<Table, Error> {
+    let node = entry.name();
     let base = base_of(entry, "Partitioning config needs 'base'")?;
-    let Some(Value::List(items)) = entry.get("partitions") else {
-        return Err(missing(
-            &entry.name,
-            "Partitioning config needs 'partitions'",
-        ));
+    let items = match entry.get("partitions") {
+        Some(Value::List(items)) => items,
+        Some(other) => return Err(wrong(&node, "partitions", "a list", other)),
+        None => return Err(missing(&node, "Partitioning config needs 'partitions'")),
     };
     let label = match entry.get("label") {
-        None => return Err(missing(&entry.name, "Partitioning config needs 'label'")),
+        None => return Err(missing(&node, "Partitioning config needs 'label'")),
         Some(Value::Str(text)) if text == "mbr" => TableLabel::Mbr,
         Some(Value::Str(text)) if text == "gpt" => TableLabel::Gpt,
         Some(other) => {
             return Err(Error::TableLabel {
-                node: entry.name.clone(),
+                node,
                 label: other.to_string(),
             })
         }
     };
     let align = match entry.text("align")? {
-        Some(text) => size::parse_absolute(&text).map_err(size_of(&entry.name))?,
+        Some(text) => size::parse_absolute(&text).map_err(size_of(&node))?,
         None => 1 << 20,
     };
     if align < 512 || align % 512 != 0 {
-        return Err(size_of(&entry.name)(format!(
+        return Err(size_of(&node)(format!(
             "align [{align}] is not a positive multiple of 512"
         )));
     }
     let partitions = items
         .iter()
-        .map(|item| partition(item, label))
+        .map(|item| partition(&node, item, label))
         .collect::<Result<Vec<_>, _>>()?;
     if partitions.is_empty() {
         return Err(missing(
-            &entry.name,
+            &node,
             "Partitioning config needs at least one of 'partitions'",
         ));
     }
     Ok(Table {
-        name: entry.name.clone(),
+        name: node,
         base,
         table: PartitionTable {
             label,
@@ -149,23 +112,15 @@ pub(super) fn table(entry: &Entry) -> Result<Table, Error> {
     })
 }
 
-fn partition(item: &Value, label: TableLabel) -> Result<Partition, Error> {
+fn partition(table: &str, item: &Value, label: TableLabel) -> Result<Partition, Error> {
     let Value::Map(pairs) = item else {
-        return Err(Error::NotAMap {
-            plugin: "partitions".into(),
-            value: item.to_string(),
-        });
+        return Err(wrong(table, "partitions", "a list of mappings", item));
     };
-    let get = |name: &str| {
-        pairs
-            .iter()
-            .find_map(|(key, value)| (*key == Value::Str(name.into())).then_some(value))
-    };
-    // `config::partitions` refused partitions without a name.
-    let name = get("name").map(Value::to_string).unwrap_or_default();
+    let get = |name: &str| lookup(pairs, name);
+    let name = string(table, "name", get("name").ok_or_else(|| nameless(table))?)?;
     let mut partition = Partition {
-        size: super::PartitionSize::Absolute(0),
-        kind: partition_type(&name, get("type"), label)?,
+        size: PartitionSize::Absolute(0),
+        kind: String::new(),
         bootable: false,
         primary: false,
         name,
@@ -173,6 +128,7 @@ fn partition(item: &Value, label: TableLabel) -> Result<Partition, Error> {
     flags(&mut partition, get("flags"), label)?;
     let size = get("size").ok_or_else(|| missing(&partition.name, "No size in partition"))?;
     let size = string(&partition.name, "size", size)?;
+    partition.kind = partition_type(&partition.name, get("type"), label)?;
     partition.size = size::parse(&size).map_err(size_of(&partition.name))?;
     Ok(partition)
 }
@@ -181,14 +137,7 @@ fn flags(partition: &mut Partition, flags: Option<&Value>, label: TableLabel) ->
     let flags = match flags {
         None => return Ok(()),
         Some(Value::List(flags)) => flags,
-        Some(other) => {
-            return Err(Error::Value {
-                node: partition.name.clone(),
-                key: "flags".into(),
-                expected: "a list",
-                value: other.to_string(),
-            })
-        }
+        Some(other) => return Err(wrong(&partition.name, "flags", "a list", other)),
     };
     for flag in flags {
         match flag {
@@ -220,12 +169,7 @@ fn partition_type(node: &str, value: Option<&Value>, label: TableLabel) -> Resul
             let text = string(node, "type", value)?;
             mbr_type(&text)
                 .map(|_| text.clone())
-                .ok_or_else(|| Error::Value {
-                    node: node.into(),
-                    key: "type".into(),
-                    expected: "a hexadecimal number up to 0xff",
-                    value: text,
-                })
+                .ok_or_else(|| wrong(node, "type", "a hexadecimal number up to 0xff", value))
         }
     }
 }
@@ -240,16 +184,15 @@ pub(super) fn mbr_type(text: &str) -> Option<u8> {
     u8::from_str_radix(digits, 16).ok()
 }
 
-pub(super) fn mkfs(entry: &Entry) -> Result<Mkfs, Error> {
+pub(super) fn mkfs(entry: &Entry) -> Result<MkfsNode, Error> {
+    let node = entry.name();
     let base = base_of(entry, "Mkfs config needs [base]")?;
     let fstype = entry
         .text("type")?
         .filter(|text| !text.is_empty())
-        .ok_or_else(|| missing(&entry.name, "Mkfs config needs [type]"))?;
-    let configured_label = entry.text("label")?;
-    let mut label = configured_label
-        .clone()
-        .unwrap_or_else(|| entry.name.clone());
+        .ok_or_else(|| missing(&node, "Mkfs config needs [type]"))?;
+    let configured_label = entry.nullable("label")?;
+    let mut label = configured_label.clone().unwrap_or_else(|| node.clone());
     if matches!(fstype.as_str(), "vfat" | "fat") {
         label = label.to_uppercase();
     }
@@ -263,50 +206,42 @@ pub(super) fn mkfs(entry: &Entry) -> Result<Mkfs, Error> {
             fstype,
             length,
             max,
-            node: entry.name.clone(),
+            node,
         });
     }
-    Ok(Mkfs {
-        name: entry.name.clone(),
+    // Upstream splits at single blanks and hands on empty words.
+    let words = |text: String| text.split_whitespace().map(String::from).collect();
+    Ok(MkfsNode {
         base,
         fstype,
         label,
         configured_label,
-        uuid: entry.text("uuid")?,
-        options: entry
-            .text("opts")?
-            .unwrap_or_default()
-            .split_whitespace()
-            .map(String::from)
-            .collect(),
+        uuid: entry.nullable("uuid")?,
+        options: entry.nullable("opts")?.map(words),
     })
 }
 
-pub(super) fn mount(entry: &Entry) -> Result<Mount, Error> {
+pub(super) fn mount(entry: &Entry) -> Result<MountNode, Error> {
+    let node = entry.name();
     let base = base_of(entry, "MountPoint config needs [base]")?;
     let mount_point = entry
         .text("mount_point")?
         .filter(|text| !text.is_empty())
-        .ok_or_else(|| missing(&entry.name, "MountPoint config needs [mount_point]"))?;
+        .ok_or_else(|| missing(&node, "MountPoint config needs [mount_point]"))?;
     if mount_point.split('/').any(|part| part == "..") || mount_point.contains(['\0', '\n']) {
-        return Err(Error::Value {
-            node: entry.name.clone(),
-            key: "mount_point".into(),
-            expected: "a path without '..' and line breaks",
-            value: mount_point,
-        });
+        return Err(wrong(
+            &node,
+            "mount_point",
+            "a path without '..' and line breaks",
+            &Value::Str(mount_point),
+        ));
     }
-    Ok(Mount {
-        name: entry.name.clone(),
-        base,
-        mount_point,
-    })
+    Ok(MountNode { base, mount_point })
 }
 
-pub(super) fn fstab(entry: &Entry) -> Result<Fstab, Error> {
-    Ok(Fstab {
-        name: entry.name.clone(),
-        base: base_of(entry, "Fstab config needs [base]")?,
+pub(super) fn fstab(entry: &Entry) -> Result<FstabNode, Error> {
+    Ok(FstabNode {
+        base: base_of(entry, "Fstab config needs 'base': KeyError: 'base'")?,
         entry: FstabEntry {
             options: entry.text("options")?.unwrap_or_else(|| "defaults".into()),
             dump_freq: number(entry, "dump-freq", 0)?,
@@ -322,10 +257,6 @@ fn number(entry: &Entry, key: &str, default: u32) -> Result<u32, Error> {
         Some(Value::Str(text)) => text.parse().ok(),
         Some(_) => None,
     };
-    number.ok_or_else(|| Error::Value {
-        node: entry.name.clone(),
-        key: key.into(),
-        expected: "a number",
-        value: entry.get(key).map(Value::to_string).unwrap_or_default(),
-    })
+    let value = entry.get(key).unwrap_or(&Value::Null);
+    number.ok_or_else(|| wrong(&entry.name(), key, "a number", value))
 }

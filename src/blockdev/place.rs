@@ -1,8 +1,8 @@
 //! Where the partitions of a table lie (`level1/mbr.py`, `level1/partitioning.py`).
 
-use super::{Error, Layout, Partition, PartitionSize, PartitionTable, TableLabel};
+use super::{Disk, Error, Partition, PartitionSize, PartitionTable, TableLabel};
 
-/// Bytes of a sector; other sizes are refused before this module is reached.
+/// Bytes of a sector of an MBR, and of a GPT unless the disk has larger ones.
 pub const SECTOR: u64 = 512;
 /// Bytes that the record of a logical partition takes.
 pub const EBR_BYTES: u64 = 512;
@@ -11,8 +11,8 @@ const GPT_RESERVE: u64 = 2 << 20;
 const MIB: u64 = 1 << 20;
 /// Entries of a GPT as sgdisk makes it.
 const GPT_ENTRIES: usize = 128;
-/// Sectors of the backup table at the end of a GPT disk.
-const GPT_BACKUP_SECTORS: u64 = 33;
+/// Bytes of the entries of a GPT.
+const GPT_ARRAY: u64 = 128 * GPT_ENTRIES as u64;
 
 /// Where a partition lies. Offsets and sizes in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,22 +36,31 @@ impl Extent {
     }
 }
 
-/// Places the partitions of `layout` on a disk of `disk_bytes`, in
-/// configuration order; empty for a layout without a table.
+/// Places the partitions of `disk`, which has `disk_bytes`, in configuration
+/// order; empty for a disk without a table.
 ///
 /// # Errors
 /// Sizes that do not fit, where upstream writes a broken table (MBR) or stops
-/// with an assertion (GPT).
-pub fn place(layout: &Layout, disk_bytes: u64) -> Result<Vec<Extent>, Error> {
-    let Some(table) = &layout.table else {
+/// with an assertion (GPT); an MBR on other than 512-byte sectors, where
+/// upstream writes one that no kernel reads as meant.
+pub fn place(disk: &Disk, disk_bytes: u64) -> Result<Vec<Extent>, Error> {
+    let Some(table) = &disk.table else {
         return Ok(Vec::new());
     };
-    if disk_bytes == 0 || disk_bytes % SECTOR != 0 {
-        return Err(Error::OddDisk(disk_bytes));
+    let sector = u64::from(disk.block_size);
+    if disk_bytes == 0 || sector == 0 || disk_bytes % sector != 0 {
+        return Err(Error::OddDisk {
+            bytes: disk_bytes,
+            sector,
+        });
     }
     match table.label {
+        TableLabel::Mbr if sector != SECTOR => Err(Error::MbrSectors {
+            node: disk.name.clone(),
+            sector,
+        }),
         TableLabel::Mbr => place_mbr(table, disk_bytes),
-        TableLabel::Gpt => place_gpt(table, disk_bytes),
+        TableLabel::Gpt => place_gpt(table, disk_bytes, sector),
     }
 }
 
@@ -133,9 +142,10 @@ fn place_mbr(table: &PartitionTable, disk_bytes: u64) -> Result<Vec<Extent>, Err
 
 /// Sizes are floored to MiB for sgdisk, whose first partition starts at 1 MiB
 /// and each next one right behind.
-fn place_gpt(table: &PartitionTable, disk_bytes: u64) -> Result<Vec<Extent>, Error> {
+fn place_gpt(table: &PartitionTable, disk_bytes: u64, sector: u64) -> Result<Vec<Extent>, Error> {
     let mut remaining = disk_bytes.saturating_sub(GPT_RESERVE);
-    let usable_end = disk_bytes.saturating_sub(GPT_BACKUP_SECTORS * SECTOR);
+    // The backup table: its entries, and its header in the last sector.
+    let usable_end = disk_bytes.saturating_sub(GPT_ARRAY + sector);
     let mut start = MIB;
     let mut extents = Vec::new();
     for (index, partition) in table.partitions.iter().enumerate() {

@@ -1,36 +1,18 @@
 //! YAML as upstream's PyYAML reads it: version 1.1 scalars, the last of two
-//! equal keys wins, and error texts that show values as Python prints them.
+//! equal keys wins.
 
 use std::collections::HashMap;
-use std::fmt::{self, Write as _};
 use std::sync::LazyLock;
 
 use regex::Regex;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput};
 
+pub use super::value::Value;
+
 /// Most values that a document may expand to through its aliases.
 const MAX_VALUES: usize = 100_000;
 /// Deepest nesting that is accepted.
 const MAX_DEPTH: usize = 100;
-
-/// A YAML value with its type by the rules of YAML 1.1.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// `null`, `~` or nothing.
-    Null,
-    /// `yes`, `off`, `True`, ...
-    Bool(bool),
-    /// Decimal, octal (`0700`), hexadecimal, binary or sexagesimal.
-    Int(i128),
-    /// Needs a point: `1e10` is a string in YAML 1.1.
-    Float(f64),
-    /// Everything else, and every quoted scalar.
-    Str(String),
-    /// A sequence.
-    List(Vec<Value>),
-    /// A mapping in the order of the document.
-    Map(Vec<(Value, Value)>),
-}
 
 /// Why a text is no YAML document that we can use.
 #[derive(Debug, thiserror::Error)]
@@ -271,56 +253,6 @@ fn integer(text: &str) -> Option<i128> {
         digits.parse().ok()?
     };
     Some(if negative { -number } else { number })
-}
-
-impl Value {
-    fn repr(&self, out: &mut String) -> fmt::Result {
-        match self {
-            Value::Null => out.write_str("None"),
-            Value::Bool(true) => out.write_str("True"),
-            Value::Bool(false) => out.write_str("False"),
-            Value::Int(number) => write!(out, "{number}"),
-            Value::Float(number) => write!(out, "{number:?}"),
-            Value::Str(text) if text.contains('\'') && !text.contains('"') => {
-                write!(out, "\"{text}\"")
-            }
-            Value::Str(text) => write!(out, "'{}'", text.replace('\'', "\\'")),
-            Value::List(items) => {
-                out.push('[');
-                for (index, item) in items.iter().enumerate() {
-                    if index > 0 {
-                        out.push_str(", ");
-                    }
-                    item.repr(out)?;
-                }
-                out.write_char(']')
-            }
-            Value::Map(pairs) => {
-                out.push('{');
-                for (index, (key, value)) in pairs.iter().enumerate() {
-                    if index > 0 {
-                        out.push_str(", ");
-                    }
-                    key.repr(out)?;
-                    out.push_str(": ");
-                    value.repr(out)?;
-                }
-                out.write_char('}')
-            }
-        }
-    }
-}
-
-impl fmt::Display for Value {
-    /// As Python's `str()` shows it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Value::Str(text) = self {
-            return f.write_str(text);
-        }
-        let mut out = String::new();
-        self.repr(&mut out)?;
-        f.write_str(&out)
-    }
 }
 
 #[cfg(test)]

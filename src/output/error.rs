@@ -72,6 +72,14 @@ pub enum Error {
         /// Its type.
         fstype: String,
     },
+    /// Something that is made by a kernel with block devices.
+    #[error("block-device node '{node}': {what} cannot be made without block devices")]
+    NotOffline {
+        /// Node name.
+        node: String,
+        /// What it is.
+        what: String,
+    },
     /// A filesystem that is mounted has no tree.
     #[error("no tree was given for filesystem '{0}'")]
     NoTree(String),

@@ -91,6 +91,7 @@ impl Plan {
         if outputs.iter().any(PlannedOutput::needs_disk) {
             refuse::unpopulatable_filesystems(&storage.layout)?;
             refuse::block_size(request)?;
+            refuse::beyond_offline(&storage.layout)?;
         }
         let variables = variables(request, &set, &storage, inputs)?;
         let steps = steps::steps(Parts {

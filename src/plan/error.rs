@@ -53,6 +53,14 @@ pub enum Error {
         /// Where it is mounted.
         mount_point: String,
     },
+    /// A layout that only a kernel with block devices can make.
+    #[error("block-device node '{node}': {what} is not supported yet by the namespace appliance")]
+    BeyondOffline {
+        /// Node name.
+        node: String,
+        /// What is not supported.
+        what: String,
+    },
     /// Sectors of another size.
     #[error("a disk with sectors of {0} bytes (DIB_BLOCK_SIZE) is not supported yet")]
     BlockSize(String),
@@ -75,6 +83,10 @@ impl Explain for Error {
             Error::UnpopulatableFilesystem { .. } => {
                 Some("use ext4 (FS_TYPE=ext4), or build a tar with -t tar".into())
             }
+            Error::BeyondOffline { .. } => Some(
+                "use one disk with partitions or a plain filesystem, or build a tar with -t tar"
+                    .into(),
+            ),
             Error::BlockSize(_) => Some("unset DIB_BLOCK_SIZE".into()),
         }
     }

@@ -61,3 +61,15 @@ pub(super) fn block_size(request: &BuildRequest) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
+
+/// Refuses what a layout can say but no step of this version makes: several
+/// disks, disks elsewhere or of larger sectors, LVM.
+pub(super) fn beyond_offline(layout: &Layout) -> Result<(), Error> {
+    match layout.beyond_offline() {
+        Some((node, what)) => Err(Error::BeyondOffline {
+            node: node.into(),
+            what,
+        }),
+        None => Ok(()),
+    }
+}

@@ -43,7 +43,14 @@ pub fn storage(request: &BuildRequest, set: &ElementSet) -> Result<Storage, Erro
     };
     let root_fstype = blockdev::layout(&configuration.yaml, &params)?.root_fstype()?;
     params.root_opts = root_options(request, &root_fstype);
-    let layout = blockdev::layout(&configuration.yaml, &params)?;
+    let mut layout = blockdev::layout(&configuration.yaml, &params)?;
+    // What is no size at all is refused by name where a disk is made.
+    let block_size = request
+        .environment
+        .get(std::ffi::OsStr::new("DIB_BLOCK_SIZE"));
+    if let Some(bytes) = block_size.and_then(|text| text.to_str()?.parse().ok()) {
+        layout.override_block_size(bytes);
+    }
     let expanded = set.names().join(" ");
     let mut messages = configuration.messages;
     let efi = expanded.contains("block-device-efi");

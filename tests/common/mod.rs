@@ -12,7 +12,7 @@ use std::fs;
 use std::os::unix::fs::{chown, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Group, Uid, User};
@@ -44,23 +44,27 @@ pub fn callers() -> Vec<Caller> {
     }
 }
 
-/// A directory with the binary under upstream's names, which every user can reach.
-fn bin_dir() -> &'static Path {
-    static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
-    DIR.get_or_init(|| {
-        let dir = tempfile::Builder::new()
-            .prefix("safedib-bin-")
-            .tempdir_in("/var/tmp")
-            .expect("a directory for the binary");
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let binary = dir.path().join("safedib");
-        fs::copy(env!("CARGO_BIN_EXE_safedib"), &binary).expect("copy of the binary");
-        for name in ["disk-image-create", "ramdisk-image-create"] {
-            std::os::unix::fs::symlink(&binary, dir.path().join(name)).unwrap();
-        }
-        dir
-    })
-    .path()
+/// A directory with the binary under upstream's names, which every user can
+/// reach; it goes when the last run that uses it does (statics are never dropped).
+fn bin_dir() -> Arc<tempfile::TempDir> {
+    static SHARED: Mutex<Weak<tempfile::TempDir>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(dir) = shared.upgrade() {
+        return dir;
+    }
+    let dir = tempfile::Builder::new()
+        .prefix("safedib-bin-")
+        .tempdir_in("/var/tmp")
+        .expect("a directory for the binary");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = dir.path().join("safedib");
+    fs::copy(env!("CARGO_BIN_EXE_safedib"), &binary).expect("copy of the binary");
+    for name in ["disk-image-create", "ramdisk-image-create"] {
+        std::os::unix::fs::symlink(&binary, dir.path().join(name)).unwrap();
+    }
+    let dir = Arc::new(dir);
+    *shared = Arc::downgrade(&dir);
+    dir
 }
 
 /// The repository's own small elements.
@@ -74,6 +78,7 @@ pub struct Run {
     /// The working directory, removed at the end; outputs and elements are here.
     pub dir: PathBuf,
     _owner: tempfile::TempDir,
+    bin: Arc<tempfile::TempDir>,
     id: String,
     before: Vec<OsString>,
     program: String,
@@ -109,6 +114,7 @@ impl Run {
             caller: caller.clone(),
             dir: owner.path().join("work"),
             _owner: owner,
+            bin: bin_dir(),
             id,
             before: Vec::new(),
             program: program.into(),
@@ -195,7 +201,7 @@ impl Run {
             words.push("--".into());
         }
         words.extend(self.before.iter().cloned());
-        words.push(bin_dir().join(&self.program).into());
+        words.push(self.bin.path().join(&self.program).into());
         let mut command = Command::new(&words[0]);
         command
             .args(&words[1..])

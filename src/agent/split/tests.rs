@@ -6,7 +6,7 @@ use crate::blockdev::{Backing, FstabEntry};
 fn filesystem(node: &str, fstype: &str, point: Option<&str>, options: &str) -> Filesystem {
     Filesystem {
         node: node.into(),
-        backing: Backing::Disk,
+        backing: Backing::Disk(0),
         fstype: fstype.into(),
         label: node.into(),
         configured_label: None,
@@ -24,9 +24,8 @@ fn filesystem(node: &str, fstype: &str, point: Option<&str>, options: &str) -> F
 #[test]
 fn fstab_has_a_line_for_each_entry() {
     let layout = Layout {
-        disk: "image0".into(),
-        disk_size: None,
-        table: None,
+        disks: Vec::new(),
+        lvm: Default::default(),
         mount_points: Vec::new(),
         filesystems: vec![
             filesystem("root", "ext4", Some("/"), "defaults"),

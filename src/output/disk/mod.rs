@@ -27,7 +27,7 @@ mod tests;
 
 pub use sparse::copy_sparse;
 
-/// Makes the raw disk image of `layout` at `raw`, of `layout.disk_size` or else
+/// Makes the raw disk image of `layout` at `raw`, of the size that its disk has or else
 /// `size_bytes` bytes. `trees` has the content of each mounted filesystem by
 /// node name, without what is mounted below it. Placeholders of `nodes` become
 /// device nodes. Upstream creates, mounts and fills the same filesystems with
@@ -44,8 +44,15 @@ pub fn assemble(
     nodes: &NodeRegistry,
 ) -> Result<(), Error> {
     let mut leftovers = Leftovers(vec![raw.to_path_buf()]);
-    let size = layout.disk_size.unwrap_or(size_bytes);
-    let extents = place(layout, size)?;
+    if let Some((node, what)) = layout.beyond_offline() {
+        return Err(Error::NotOffline {
+            node: node.into(),
+            what,
+        });
+    }
+    let image0 = layout.image0()?;
+    let size = image0.size.unwrap_or(size_bytes);
+    let extents = place(image0, size)?;
     let jobs = jobs(layout, &extents, trees, size)?;
     let disk = create(raw, size)?;
     for (index, job) in jobs.iter().enumerate() {
@@ -62,7 +69,7 @@ pub fn assemble(
         sparse::move_into(&part, &disk, raw, job.start)?;
         std::fs::remove_file(&part).map_err(io_error("remove", &part))?;
     }
-    if let Some(table) = &layout.table {
+    if let Some(table) = &image0.table {
         match table.label {
             TableLabel::Mbr => mbr::write(&disk, raw, table, &extents, size)?,
             TableLabel::Gpt => gpt::write(&disk, raw, table, &extents, size)?,
@@ -121,8 +128,11 @@ fn jobs<'a>(
             return Err(Error::NoTree(filesystem.node.clone()));
         }
         let extent = match filesystem.backing {
-            Backing::Disk => None,
-            Backing::Partition(index) => extents.iter().find(|e| e.partition == index),
+            Backing::Partition { partition, .. } => {
+                extents.iter().find(|e| e.partition == partition)
+            }
+            // `beyond_offline` saw to it that there is but one disk.
+            Backing::Disk(_) | Backing::Volume(_) => None,
         };
         let (start, size) = extent.map_or((0, size), |extent| (extent.start, extent.size));
         let job = Job {

@@ -28,8 +28,8 @@ fn layout_of(label: &str, align: u64, partitions: &[Row]) -> Layout {
 
 fn write(layout: &Layout, size: u64, path: &Path) {
     let disk = super::create(path, size).unwrap();
-    let extents = place(layout, size).unwrap();
-    let table = layout.table.as_ref().unwrap();
+    let extents = place(layout.image0().unwrap(), size).unwrap();
+    let table = layout.disks[0].table.as_ref().unwrap();
     match table.label {
         crate::blockdev::TableLabel::Mbr => mbr::write(&disk, path, table, &extents, size),
         crate::blockdev::TableLabel::Gpt => gpt::write(&disk, path, table, &extents, size),
@@ -171,7 +171,7 @@ fn gpt_equals_sgdisk_field_by_field() {
         let layout = layout_of("gpt", MIB, &partitions);
         write(&layout, size, &directory.path().join("ours"));
         let mut command = format!("rm -f theirs; truncate -s {size} theirs; sgdisk theirs");
-        for extent in place(&layout, size).unwrap() {
+        for extent in place(&layout.disks[0], size).unwrap() {
             let (_, kind, _) = partitions[extent.partition];
             command += &format!(
                 " -n {0}:0:+{1}M -t {0}:{kind} -c '{0}:part {2}'",
@@ -211,11 +211,11 @@ fn unknown_gpt_types_are_refused() {
     let layout = layout_of("gpt", MIB, &[("100%", "ABCD", "")]);
     let path = directory.path().join("d");
     let disk = super::create(&path, 64 * MIB).unwrap();
-    let extents = place(&layout, 64 * MIB).unwrap();
+    let extents = place(&layout.disks[0], 64 * MIB).unwrap();
     let error = gpt::write(
         &disk,
         &path,
-        layout.table.as_ref().unwrap(),
+        layout.disks[0].table.as_ref().unwrap(),
         &extents,
         64 * MIB,
     );

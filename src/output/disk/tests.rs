@@ -102,7 +102,7 @@ fn partitions_carry_their_filesystems() {
         let mut trees = root_only(&tree);
         trees.insert("mkfs_ESP".into(), directory.path().join("esp"));
         assemble(&layout, &trees, 128 * MIB, &raw, &nodes).unwrap();
-        let extents = place(&layout, 128 * MIB).unwrap();
+        let extents = place(&layout.disks[0], 128 * MIB).unwrap();
         let ignore = Ignore {
             node_details: true,
             ..Ignore::default()
