@@ -203,12 +203,16 @@ fn links_are_made_renewed_and_never_replace_other_files() {
     for caller in callers() {
         let install = |run: Run| run.args(["install-links", "."]);
         let run = install(Run::new(&caller, "safedib"));
-        let names = ["disk-image-create", "ramdisk-image-create"];
+        let names = [
+            "dib-block-device",
+            "disk-image-create",
+            "ramdisk-image-create",
+        ];
         for _ in 0..2 {
             let outcome = run.run().success().leaves(&names);
             assert_eq!(outcome.stdout.lines().count(), names.len(), "{outcome}");
         }
-        let link = run.dir.join(names[0]);
+        let link = run.dir.join(names[1]);
         let own = fs::read_link(&link).unwrap();
         assert!(own.is_absolute() && own.ends_with("safedib"), "{own:?}");
         fs::remove_file(&link).unwrap();
