@@ -153,19 +153,19 @@ impl Fault {
                 "this filesystem cannot be idmapped: run as an ordinary user, or use a directory on ext4, xfs or btrfs"
             }
             (FaultKind::Proc, _) => {
-                "/proc of this system is masked, as in a container: run the container with nesting (podman: --security-opt unmask=ALL), or use --appliance microvm"
+                "/proc of this system is masked, as in a container: run the container with nesting (podman: --security-opt unmask=ALL)"
             }
             (FaultKind::Sysfs, _) => {
-                "/sys of this system is masked or read-only, as in a container: run the container with nesting (podman: --security-opt unmask=ALL), or use --appliance microvm"
+                "/sys of this system is masked or read-only, as in a container: run the container with nesting (podman: --security-opt unmask=ALL)"
             }
             (FaultKind::Overlay, _) => {
                 "overlay mounts in user namespaces need Linux 5.11 or newer and a lower directory without mounts below it"
             }
             (FaultKind::Namespace, _) => {
-                "allow unprivileged user namespaces on this system, or use --appliance microvm"
+                "allow unprivileged user namespaces on this system"
             }
             (FaultKind::Privilege, _) => {
-                "this root lacks CAP_SYS_ADMIN, as in a container: run as an ordinary user, or use --appliance microvm"
+                "this root lacks CAP_SYS_ADMIN, as in a container: run as an ordinary user"
             }
             (FaultKind::Network, _) => "use --no-network for a build that needs none",
             _ => return None,
@@ -189,7 +189,7 @@ impl Explain for Error {
                 "{tool} must be setuid root or have its file capability, as package uidmap installs it, and /etc/subuid and /etc/subgid must hold the ranges"
             )),
             Error::Forbidden { fix, .. } => Some(format!("run as root: {fix}")),
-            Error::OldKernel { .. } => Some("Linux 5.12 or newer is needed; or use --appliance microvm".to_owned()),
+            Error::OldKernel { .. } => Some("Linux 5.12 or newer is needed".to_owned()),
             Error::Sandbox(fault) => fault.hint().map(str::to_owned),
             Error::NoNetworkHelper => Some(
                 "install pasta (package passt) or slirp4netns, or use --no-network".to_owned(),
