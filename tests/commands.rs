@@ -170,6 +170,11 @@ fn help_and_version_need_nothing_of_the_host() {
                 "Usage: disk-image-create",
             ),
             (
+                "dib-block-device",
+                &["--help"],
+                "usage: dib-block-device [-h]",
+            ),
+            (
                 "safedib",
                 &["install-links", "--help"],
                 "Usage: safedib install-links",

@@ -286,6 +286,8 @@ pub fn different() -> Vec<(&'static str, String)> {
         // Out of the tree that is built.
         ("mount point above", mkfs("type: ext4, mount: {mount_point: /../x}")),
         ("two slashes", mkfs("type: ext4, mount: {mount_point: //x}")),
+        // PyYAML makes a date of it, which json.dump refuses.
+        ("a date", mkfs("type: ext4, label: 2001-01-01")),
         ("number as name", mkfs("type: ext4, label: x, name: 5")),
     ]
 }

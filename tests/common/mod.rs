@@ -59,7 +59,11 @@ fn bin_dir() -> Arc<tempfile::TempDir> {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = dir.path().join("safedib");
     fs::copy(env!("CARGO_BIN_EXE_safedib"), &binary).expect("copy of the binary");
-    for name in ["disk-image-create", "ramdisk-image-create"] {
+    for name in [
+        "dib-block-device",
+        "disk-image-create",
+        "ramdisk-image-create",
+    ] {
         std::os::unix::fs::symlink(&binary, dir.path().join(name)).unwrap();
     }
     let dir = Arc::new(dir);
