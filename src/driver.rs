@@ -2,6 +2,7 @@
 
 mod error;
 mod host;
+mod machine;
 mod session;
 mod workspace;
 
@@ -10,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::appliance::namespace::{self, AgentCommand, Janitor};
-use crate::appliance::{ApplianceSpec, Scratch, WorkDir};
+use crate::appliance::{ApplianceSpec, Running, Scratch, WorkDir};
 use crate::helpers;
 use crate::output;
 use crate::output::commit::{Commit, Staged};
@@ -83,9 +84,12 @@ pub fn build(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     }
     let suffix = workspace::random_suffix()?;
     let plan = plan_with_suffix(request, &suffix)?;
-    announce(&plan, log);
-    namespace::check(plan.network)?;
+    announce(request, &plan, log);
+    if !machine::is_asked_for(request) {
+        namespace::check(plan.network)?;
+    }
     host::check_tools(&plan)?;
+    machine::check_tools(request, &plan)?;
     let mut workspace = Workspace::create(request, &suffix, log)?;
     let finished = run_in_appliance(request, &plan, &mut workspace, log).and_then(|()| {
         import(&plan, &workspace, log)?;
@@ -98,7 +102,7 @@ pub fn build(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     Ok(())
 }
 
-fn announce(plan: &Plan, log: &mut LogWriter) {
+fn announce(request: &BuildRequest, plan: &Plan, log: &mut LogWriter) {
     let overrides = plan
         .overrides
         .iter()
@@ -120,10 +124,7 @@ fn announce(plan: &Plan, log: &mut LogWriter) {
     for message in &plan.storage_messages {
         log.say(message);
     }
-    log.say(
-        "safedib: namespace appliance for every step: no step needs a block device, \
-         and this version has no other",
-    );
+    log.say(&machine::announcement(request));
 }
 
 /// Directories of a build on the host, and the janitor that removes them when
@@ -138,7 +139,11 @@ impl Workspace {
     fn create(request: &BuildRequest, suffix: &str, log: &mut LogWriter) -> Result<Self, Error> {
         workspace::caller_dir("DIB_IMAGE_CACHE", &request.image_cache)?;
         workspace::caller_dir("DIB_LOCKFILES", &request.lockfiles)?;
-        let (tmpfs, warning) = workspace::use_tmpfs(request);
+        let (tmpfs, warning) = match machine::is_asked_for(request) {
+            // The machine's scratch disk lies there.
+            true => (false, None),
+            false => workspace::use_tmpfs(request),
+        };
         if let Some(warning) = warning {
             log.say(&warning);
         }
@@ -235,7 +240,10 @@ fn run_in_appliance(
         environment,
         home: request.home.clone(),
     };
-    let running = namespace::start_watched(&spec, &agent, &mut workspace.janitor)?;
+    let running: Box<dyn Running> = match machine::is_asked_for(request) {
+        true => machine::start(request, &spec, &agent, &mut workspace.janitor, log)?,
+        false => namespace::start_watched(&spec, &agent, &mut workspace.janitor)?,
+    };
     for note in running.notes() {
         log.say(&format!("safedib: {note}"));
     }
@@ -260,6 +268,7 @@ fn failure(request: &BuildRequest, plan: &Plan, end: End, how: Option<String>) -
                 .map(|planned| planned.step.to_string())
                 .unwrap_or_default(),
             detail: how.unwrap_or_else(|| "its channel was closed".into()),
+            hint: machine::hint_on_death(request),
         },
         End::Signal(signal) => Error::Interrupted {
             name: signal.as_str(),

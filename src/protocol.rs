@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{Phase, Step};
 pub use crate::request::Breaks;
 
+pub mod machine;
+
 /// Version of the protocol; both sides must have the same.
 pub const VERSION: u32 = 1;
 

@@ -9,6 +9,7 @@
 //! * `install` puts the helper scripts and the shims in place,
 //! * `dispatch` says which function executes which step,
 //! * `hooks` runs phases, `spawn` and `output` the processes of them,
+//! * [`vm`] is pid 1 where the appliance is a virtual machine,
 //! * [`shims`] are the programs that hooks find first on their PATH.
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ mod split;
 mod stray;
 mod target;
 mod variables;
+pub mod vm;
 
 use channel::Channel;
 use context::Context;

@@ -106,6 +106,7 @@ fn front(words: &[OsString]) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("agent") => agent::main(),
+        Some("vm-init") => agent::vm::main(),
         Some(name) => match APPLETS.iter().find(|applet| applet.name == name) {
             Some(applet) => (applet.run)(name, rest),
             None => unknown(name),

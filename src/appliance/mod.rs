@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 pub use crate::plan::Share;
 
+pub mod microvm;
 pub mod namespace;
 
 /// What an appliance needs to know to start an agent.

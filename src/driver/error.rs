@@ -17,6 +17,9 @@ pub enum Error {
     /// No appliance could be started.
     #[error(transparent)]
     Appliance(#[from] appliance::namespace::Error),
+    /// No virtual machine could be started.
+    #[error(transparent)]
+    Microvm(#[from] appliance::microvm::Error),
     /// Outputs could not be made final.
     #[error(transparent)]
     Output(#[from] output::Error),
@@ -56,6 +59,8 @@ pub enum Error {
         during: String,
         /// What is known about its end.
         detail: String,
+        /// What to try.
+        hint: &'static str,
     },
     /// The agent speaks another version, or garbage.
     #[error("the agent in the appliance does not speak our protocol: {0}")]
@@ -83,6 +88,7 @@ impl Explain for Error {
         match self {
             Error::Plan(error) => error.hint(),
             Error::Appliance(error) => error.hint(),
+            Error::Microvm(error) => error.hint(),
             Error::Output(error) => error.hint(),
             Error::MissingTool { package, .. } => Some(format!("apt-get install {package}")),
             Error::OutputDirectory { directory, .. } => Some(format!(
@@ -91,11 +97,7 @@ impl Explain for Error {
             )),
             Error::Directory { what, .. } => Some(format!("set {what} to a directory you own")),
             Error::Failed(error) => error.hint(),
-            Error::ApplianceDied { .. } => Some(
-                "this is not a failed hook: look for the out-of-memory killer (dmesg), \
-                 or set DIB_NO_TMPFS=1 to build on disk"
-                    .into(),
-            ),
+            Error::ApplianceDied { hint, .. } => Some((*hint).into()),
             _ => None,
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn check_tools(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-fn missing(tool: &PlannedTool) -> Error {
+pub(super) fn missing(tool: &PlannedTool) -> Error {
     let what = tool.need.describe();
     let message = match (&tool.format, &tool.element) {
         (Some(format), _) => {

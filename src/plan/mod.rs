@@ -20,5 +20,6 @@ pub use error::Error;
 pub use outputs::PlannedOutput;
 pub use shares::Share;
 pub use step::{ApplianceKind, Archive, PlannedStep, SizePolicy, Step};
+pub use steps::choice;
 pub use storage::Storage;
 pub use tools::PlannedTool;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::elements::ElementSet;
 use crate::request::BuildRequest;
 
+use super::{choice, ApplianceKind};
+
 /// A path of the host that an appliance shares, at the same path inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
@@ -44,19 +46,20 @@ pub fn shares(
 ) -> Vec<Share> {
     let mut list = ShareList {
         exists,
+        own_usr: choice(request).0 == ApplianceKind::Microvm,
         shares: BTreeMap::new(),
     };
     for path in &request.elements_path {
-        list.read_only(path, "ELEMENTS_PATH");
+        list.needed(path, "ELEMENTS_PATH");
     }
     for element in &set.elements {
-        list.read_only(&element.path, &format!("element {}", element.name));
+        list.needed(&element.path, &format!("element {}", element.name));
     }
     if let Some(lib) = &request.lib {
-        list.read_only(lib, "--lib");
+        list.needed(lib, "--lib");
     }
     if let Some(manifest) = &request.aci_manifest {
-        list.read_only(manifest, "ACI_MANIFEST");
+        list.needed(manifest, "ACI_MANIFEST");
     }
     for (name, value) in &request.environment {
         let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else {
@@ -85,10 +88,21 @@ pub fn shares(
 
 struct ShareList<'a> {
     exists: &'a dyn Fn(&Path) -> bool,
+    /// The appliance has a `/usr` of its own, made of some of the host's packages.
+    own_usr: bool,
     shares: BTreeMap<PathBuf, Share>,
 }
 
 impl ShareList<'_> {
+    /// What a build cannot do without: elements may be installed below `/usr`.
+    fn needed(&mut self, path: &Path, why: &str) {
+        if self.own_usr && path.starts_with("/usr") && path != Path::new("/usr") {
+            self.add(path, false, why);
+        } else {
+            self.read_only(path, why);
+        }
+    }
+
     fn read_only(&mut self, path: &Path, why: &str) {
         if path != Path::new("/") && !PROVIDED.iter().any(|tree| path.starts_with(tree)) {
             self.add(path, false, why);
@@ -153,6 +167,7 @@ mod tests {
     fn a_path_that_will_be_made_is_shared_before_it_exists() {
         let mut list = ShareList {
             exists: &|_| false,
+            own_usr: false,
             shares: BTreeMap::new(),
         };
         list.add(Path::new("/srv/missing"), true, "a");
@@ -166,6 +181,7 @@ mod tests {
         let exists = |_: &Path| true;
         let mut list = ShareList {
             exists: &exists,
+            own_usr: false,
             shares: BTreeMap::new(),
         };
         list.read_only(Path::new("/srv/elements"), "a");

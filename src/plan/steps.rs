@@ -4,15 +4,22 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::elements::{HookCopy, Phase};
-use crate::request::{BuildRequest, OutputFormat};
+use crate::request::{ApplianceChoice, BuildRequest, OutputFormat};
 
 use super::{ApplianceKind, Archive, PlannedOutput, PlannedStep, Step, Storage};
 
 /// Name of the tar that only serves `-t tgz` or `-t docker`, in the output directory.
 pub(super) const PRIVATE_TAR: &str = ".private.tar";
 
-/// Why nothing in this list needs the microvm.
-const NO_DEVICE: &str = "needs no block device";
+/// Where the steps of a request run, and why: nothing that is built so far needs
+/// a block device, so the microvm is for those who ask for it.
+pub fn choice(request: &BuildRequest) -> (ApplianceKind, &'static str) {
+    match request.appliance {
+        ApplianceChoice::Microvm => (ApplianceKind::Microvm, "asked for"),
+        ApplianceChoice::Namespace => (ApplianceKind::Namespace, "asked for"),
+        ApplianceChoice::Auto => (ApplianceKind::Namespace, "needs no block device"),
+    }
+}
 
 /// What the steps are made of.
 pub(super) struct Parts<'a> {
@@ -31,11 +38,12 @@ pub(super) fn steps(parts: Parts) -> Vec<PlannedStep> {
     tree_steps(&parts, &mut list);
     finish_steps(&parts, &mut list);
     output_steps(&parts, &mut list);
+    let (appliance, why) = choice(parts.request);
     list.into_iter()
         .map(|step| PlannedStep {
             step,
-            appliance: ApplianceKind::Namespace,
-            why: NO_DEVICE.into(),
+            appliance,
+            why: why.into(),
         })
         .collect()
 }

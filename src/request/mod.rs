@@ -25,8 +25,8 @@ pub use quoting::declare_p;
 pub use raw::{parse, Parsed, RawRequest};
 pub use resolve::resolve;
 pub use resolved::{
-    ApplianceChoice, BaseElements, Breaks, BuildRequest, Checksums, LogOptions, OutputFormat,
-    SharePath, SizeOptions, TmpfsPolicy,
+    ApplianceChoice, BaseElements, Breaks, BuildRequest, Checksums, LogOptions, MachineOptions,
+    OutputFormat, SharePath, SizeOptions, TmpfsPolicy,
 };
 pub use yaml::yaml_map;
 

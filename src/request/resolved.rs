@@ -79,6 +79,8 @@ pub struct BuildRequest {
     pub log: LogOptions,
     /// `--appliance` or `DIB_APPLIANCE`.
     pub appliance: ApplianceChoice,
+    /// The virtual machine, if there is one.
+    pub machine: MachineOptions,
     /// `--share` paths.
     pub shares: Vec<SharePath>,
     /// The caller's working directory.
@@ -185,6 +187,21 @@ pub enum ApplianceChoice {
     Namespace,
     /// Virtual machine only.
     Microvm,
+}
+
+/// What the user said about the virtual machine of the microvm appliance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MachineOptions {
+    /// Do not try KVM, and whose word that was: an option or a variable.
+    pub force_tcg: Option<&'static str>,
+    /// `--memsize`, MiB.
+    pub memory_mib: u64,
+    /// `--smp`; by default the host's processors.
+    pub processors: Option<u32>,
+    /// `DIB_APPLIANCE_PACKAGES`: packages of the host for the appliance.
+    pub packages: Vec<String>,
+    /// `DIB_APPLIANCE_SUPERMIN_D`, absolute: a directory as `supermin` reads it.
+    pub supermin_d: Option<PathBuf>,
 }
 
 /// A `--share PATH[:rw]`.

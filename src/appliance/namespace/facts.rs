@@ -269,7 +269,7 @@ fn usr_dirs() -> Vec<PathBuf> {
     dirs
 }
 
-fn etc_entries() -> BTreeMap<PathBuf, Entry> {
+pub(in crate::appliance) fn etc_entries() -> BTreeMap<PathBuf, Entry> {
     let pythons = fs::read_dir("/etc")
         .into_iter()
         .flatten()

@@ -70,7 +70,7 @@ impl Janitor {
     }
 
     /// Has the janitor wait for the end of this process before it removes anything.
-    pub(super) fn watch(&mut self, pid: libc::pid_t) -> Result<(), Error> {
+    pub(in crate::appliance) fn watch(&mut self, pid: libc::pid_t) -> Result<(), Error> {
         self.tell(&Order::Watch(pid))
     }
 

@@ -263,7 +263,7 @@ impl Builder<'_> {
 }
 
 /// The host's accounts, but with the caller's home as that of inner root.
-fn passwd(host: &str, home: &Path) -> String {
+pub(in crate::appliance) fn passwd(host: &str, home: &Path) -> String {
     let mut text = format!("root:x:0:0:root:{}:/bin/bash\n", home.display());
     for line in host.lines().filter(|line| !line.starts_with("root:")) {
         text.push_str(line);
@@ -272,7 +272,7 @@ fn passwd(host: &str, home: &Path) -> String {
     text
 }
 
-fn hosts(name: &str) -> String {
+pub(in crate::appliance) fn hosts(name: &str) -> String {
     format!("127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n::1\tlocalhost ip6-localhost ip6-loopback\n")
 }
 

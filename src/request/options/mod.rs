@@ -68,6 +68,10 @@ pub enum OptionId {
     MkfsJournalSize,
     /// `--appliance`
     Appliance,
+    /// `--memsize`
+    Memsize,
+    /// `--smp`
+    Smp,
     /// `--no-network`
     NoNetwork,
     /// `--share`

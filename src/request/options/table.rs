@@ -77,7 +77,11 @@ options! {
     MkfsJournalSize: None, Some("mkfs-journal-size"), Some("MIB"), Some(variables::DIB_JOURNAL_SIZE), Always, Last, "64", true, Documented,
         "size of the journal of an ext4 root";
     Appliance: None, Some("appliance"), Some("KIND"), Some(variables::DIB_APPLIANCE), IfExported, Last, "auto", true, Ours,
-        "where hooks run: auto, namespace or microvm";
+        "where hooks run: auto, namespace, microvm, or microvm,tcg for one without KVM";
+    Memsize: None, Some("memsize"), Some("MIB"), None, Never, Last, "2048", true, Ours,
+        "memory of the microvm appliance";
+    Smp: None, Some("smp"), Some("N"), None, Never, Last, "the host's processors, at most 8", true, Ours,
+        "processors of the microvm appliance";
     NoNetwork: None, Some("no-network"), None, None, Never, Flag, "", true, Ours,
         "give hooks no network at all";
     Share: None, Some("share"), Some("PATH[:rw]"), None, Never, Append, "", true, Ours,

@@ -5,6 +5,7 @@
 //! `docs/deviations.md` says so.
 
 mod elements;
+mod machine;
 mod paths;
 mod shell;
 mod support;
@@ -21,9 +22,7 @@ use super::host::HostFacts;
 use super::options::OptionId;
 use super::quoting;
 use super::raw::RawRequest;
-use super::resolved::{
-    ApplianceChoice, BaseElements, Breaks, BuildRequest, LogOptions, OutputFormat, TmpfsPolicy,
-};
+use super::resolved::{BaseElements, Breaks, BuildRequest, LogOptions, OutputFormat, TmpfsPolicy};
 use super::variables;
 use shell::Shell;
 
@@ -169,7 +168,8 @@ fn freeze(
             outside_target: shell.bytes(variables::BREAK_OUTSIDE_TARGET).is_some(),
         },
         log: prepared.log,
-        appliance: appliance(raw, environment)?,
+        appliance: machine::appliance(raw, environment)?.0,
+        machine: machine::options(raw, environment, host)?,
         shares: paths::shares(raw, host)?,
         cwd: host.cwd.clone(),
         home: prepared.home,
@@ -296,24 +296,6 @@ fn packages(raw: &RawRequest) -> Result<Vec<String>, Error> {
         packages.extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
     }
     Ok(packages)
-}
-
-/// Where hooks run is not for the hooks to see: `-c` does not clear it.
-fn appliance(raw: &RawRequest, environment: &Environment) -> Result<ApplianceChoice, Error> {
-    let value = raw
-        .last(OptionId::Appliance)
-        .or_else(|| environment.filled(variables::DIB_APPLIANCE.name));
-    match value.map(OsStr::to_string_lossy).as_deref() {
-        None | Some("auto") => Ok(ApplianceChoice::Auto),
-        Some("namespace") => Ok(ApplianceChoice::Namespace),
-        Some("microvm") => Ok(ApplianceChoice::Microvm),
-        Some(other) => Err(Error::BadValue {
-            what: "--appliance (DIB_APPLIANCE)",
-            value: other.to_owned(),
-            why: "no such appliance",
-            hint: "give auto, namespace or microvm",
-        }),
-    }
 }
 
 /// The caller's `DIB_*` variables that bash would list.

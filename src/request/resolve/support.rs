@@ -1,7 +1,7 @@
 //! What this version does not build yet, refused before work starts.
 
 use crate::request::error::Error;
-use crate::request::resolved::{ApplianceChoice, BuildRequest, OutputFormat};
+use crate::request::resolved::{BuildRequest, OutputFormat};
 
 /// Refuses what is not built yet, by name.
 pub(super) fn refuse_unbuilt(request: &BuildRequest) -> Result<(), Error> {
@@ -16,12 +16,6 @@ pub(super) fn refuse_unbuilt(request: &BuildRequest) -> Result<(), Error> {
     }
     if request.formats.contains(&OutputFormat::Vhd) {
         return unsupported("image type 'vhd'", "this version has no converter for it");
-    }
-    if request.appliance == ApplianceChoice::Microvm {
-        return unsupported(
-            "--appliance microvm",
-            "this version runs hooks in namespaces only",
-        );
     }
     Ok(())
 }

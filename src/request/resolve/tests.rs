@@ -71,7 +71,7 @@ fn defaults() {
     assert_eq!(request.size.journal_mib, 64);
     assert_eq!(request.tmp_dir, Path::new("/tmp"));
     assert_eq!(request.checksums, Checksums::default());
-    assert_eq!(request.appliance, ApplianceChoice::Auto);
+    assert_eq!(request.appliance, crate::request::ApplianceChoice::Auto);
     let path = exported(&request, "PATH").unwrap();
     assert_eq!(path, "/usr/sbin:/bin:/sbin:/usr/local/sbin");
     for name in [
@@ -281,6 +281,10 @@ fn bad_input_is_refused() {
     }
     for line in [
         "--appliance x d",
+        "--appliance namespace,tcg d",
+        "--memsize 100 d",
+        "--memsize 2G d",
+        "--smp 0 d",
         "--min-tmpfs x d",
         "--max-online-resize x d",
     ] {
@@ -300,12 +304,10 @@ fn bad_input_is_refused() {
 
 #[test]
 fn what_is_not_built_yet_is_refused_by_name() {
-    for line in ["-t vhd d", "--appliance microvm d"] {
-        assert!(
-            matches!(run(&[], line), Err(Error::Unsupported { .. })),
-            "{line}"
-        );
-    }
+    assert!(matches!(
+        run(&[], "-t vhd d"),
+        Err(Error::Unsupported { .. })
+    ));
     let fixture = Fixture::new(&[]);
     let words = [OsString::from("d")];
     let parsed = parse("ramdisk-image-create", &words, &fixture.environment);
@@ -316,4 +318,29 @@ fn what_is_not_built_yet_is_refused_by_name() {
     assert!(error
         .to_string()
         .starts_with("ramdisk-image-create is not supported yet"));
+}
+
+#[test]
+fn the_machine_is_what_options_and_variables_say() {
+    let request = run(&[], "d").unwrap();
+    assert_eq!(request.machine.memory_mib, 2048);
+    assert_eq!(request.machine.force_tcg, None);
+    let request = run(
+        &[
+            ("DIB_APPLIANCE", "microvm"),
+            ("DIB_APPLIANCE_PACKAGES", "jq, lvm2"),
+            ("DIB_APPLIANCE_SUPERMIN_D", "more"),
+            ("LIBGUESTFS_BACKEND_SETTINGS", "a=b:force_tcg"),
+        ],
+        "--memsize 512 --smp 3 d",
+    )
+    .unwrap();
+    let machine = request.machine;
+    assert_eq!(request.appliance, crate::request::ApplianceChoice::Microvm);
+    assert_eq!(machine.force_tcg, Some("LIBGUESTFS_BACKEND_SETTINGS"));
+    assert_eq!((machine.memory_mib, machine.processors), (512, Some(3)));
+    assert_eq!(machine.packages, ["jq", "lvm2"]);
+    assert_eq!(machine.supermin_d.unwrap(), Path::new("/cwd/more"));
+    let request = run(&[("DIB_APPLIANCE", "namespace")], "--app microvm,tcg d").unwrap();
+    assert!(request.machine.force_tcg.is_some());
 }

@@ -41,7 +41,11 @@ variables! {
     COMPRESS_IMAGE = "COMPRESS_IMAGE", OptionOnly, "`true`", Caller, "",
         "Empty after `-u`: qcow2 is not compressed.";
     DIB_APPLIANCE = "DIB_APPLIANCE", Option, "`auto`", Caller, "",
-        "Where hooks run: `auto`, `namespace` or `microvm`; `-c` does not clear it. Ours.";
+        "Where hooks run: `auto`, `namespace`, `microvm` or `microvm,tcg`; `-c` does not clear it. Ours.";
+    DIB_APPLIANCE_PACKAGES = "DIB_APPLIANCE_PACKAGES", User, "", Caller, "",
+        "Installed packages of the host that the microvm appliance gets beside its own, separated by commas and blanks; `-c` does not clear it. Ours.";
+    DIB_APPLIANCE_SUPERMIN_D = "DIB_APPLIANCE_SUPERMIN_D", User, "", Caller, "",
+        "Directory with further input of supermin for the microvm appliance: files with lists of packages or of host files, and tars; `-c` does not clear it. Ours.";
     DIB_ARGS = "DIB_ARGS", Engine, "", Hooks, "",
         "The words of the command line, joined by blanks.";
     DIB_BLOCK_DEVICE = "DIB_BLOCK_DEVICE", User, "", Caller, "",
@@ -130,6 +134,8 @@ variables! {
         "Locale of the whole build.";
     LIB = "_LIB", Engine, "our own helpers, or `--lib`", Hooks, "",
         "Directory of the shell libraries that hooks source.";
+    LIBGUESTFS_BACKEND_SETTINGS = "LIBGUESTFS_BACKEND_SETTINGS", User, "", Caller, "",
+        "`force_tcg` among its settings, which `:` separates: the microvm appliance does not try KVM.";
     LOGFILE = "LOGFILE", OptionOnly, "", Caller, "",
         "Log file, appended to.";
     MAX_ONLINE_RESIZE = "MAX_ONLINE_RESIZE", Option, "", Caller, "filesystem blocks",

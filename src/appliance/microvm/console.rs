@@ -1,0 +1,126 @@
+//! The end of what a machine wrote to its serial console and qemu to stderr.
+
+use std::io::Read;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use super::error::{Cause, Death};
+
+/// Bytes that are kept: a panic with its trace takes some 4 KiB.
+const KEPT: usize = 64 << 10;
+/// Lines that an error shows.
+const SHOWN: usize = 12;
+
+/// A bounded record that a thread fills.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Console(Arc<Mutex<Vec<u8>>>);
+
+impl Console {
+    /// Records everything that can be read until end of file.
+    pub(super) fn follow(&self, mut source: impl Read + Send + 'static) -> thread::JoinHandle<()> {
+        let record = self.clone();
+        thread::spawn(move || {
+            let mut buffer = [0u8; 4096];
+            while let Ok(count @ 1..) = source.read(&mut buffer) {
+                record.add(&buffer[..count]);
+            }
+        })
+    }
+
+    fn add(&self, bytes: &[u8]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend_from_slice(bytes);
+        let surplus = kept.len().saturating_sub(KEPT);
+        kept.drain(..surplus);
+    }
+
+    /// What is known of a machine of which `qemu` says how it ended.
+    pub(super) fn death(&self, qemu: String) -> Death {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&kept);
+        let lines: Vec<&str> = text
+            .lines()
+            .map(str::trim_end)
+            .filter(|line| !line.is_empty() && !line.starts_with("supermin: internal insmod"))
+            .collect();
+        let cause = cause(&lines);
+        // A panic is told first and its registers and trace follow.
+        let told = lines
+            .iter()
+            .rposition(|line| cause == Some(Cause::Panic) && line.contains(PANIC));
+        let end = told.map_or(lines.len(), |at| at + 1);
+        Death {
+            qemu,
+            cause,
+            tail: lines[end.saturating_sub(SHOWN)..end]
+                .iter()
+                .map(|line| printable(line))
+                .collect(),
+        }
+    }
+}
+
+const PANIC: &str = "Kernel panic - not syncing";
+
+fn cause(lines: &[&str]) -> Option<Cause> {
+    let says = |text: &str| lines.iter().any(|line| line.contains(text));
+    if says("Out of memory: Killed process")
+        || says("System is deadlocked on memory")
+        || says("Initramfs unpacking failed: write error")
+        || says("insmod: could not load module: Cannot allocate memory")
+    {
+        Some(Cause::Memory)
+    } else if says(PANIC) {
+        Some(Cause::Panic)
+    } else if says("I/O error, dev vd") {
+        Some(Cause::Disk)
+    } else {
+        None
+    }
+}
+
+/// A guest must not be able to drive the caller's terminal.
+fn printable(line: &str) -> String {
+    line.chars()
+        .map(|c| if c.is_control() && c != '\t' { '?' } else { c })
+        .take(300)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn death(text: &str) -> Death {
+        let console = Console::default();
+        console.add(text.as_bytes());
+        console.death("ended".into())
+    }
+
+    #[test]
+    fn ends_have_names() {
+        let panic = death("a\n[1.0] Kernel panic - not syncing: x\n[1.0] Call Trace:\n");
+        assert_eq!(panic.cause, Some(Cause::Panic));
+        assert_eq!(
+            panic.tail.last().unwrap(),
+            "[1.0] Kernel panic - not syncing: x"
+        );
+        let memory = death("Out of memory: Killed process 7 (x)\nKernel panic - not syncing: y\n");
+        assert_eq!(memory.cause, Some(Cause::Memory));
+        assert_eq!(
+            death("I/O error, dev vdb, sector 1\n").cause,
+            Some(Cause::Disk)
+        );
+        assert_eq!(death("hello\n").cause, None);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_terminals_are_safe() {
+        let console = Console::default();
+        for _ in 0..100 {
+            console.add(&[b'x'; 4096]);
+        }
+        assert_eq!(console.0.lock().unwrap().len(), KEPT);
+        assert_eq!(death("\x1b[2J\n").tail, ["?[2J"]);
+    }
+}

@@ -1,0 +1,181 @@
+//! What can keep the microvm appliance from starting, and what to do then.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::error::Explain;
+
+/// Why the microvm appliance cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The host's packages cannot be listed.
+    #[error("cannot list the packages of this host, which the microvm appliance is made of: {0}")]
+    NoDpkg(String),
+    /// A package that the appliance needs is not installed.
+    #[error("package {package} is not installed: {why}")]
+    MissingPackage {
+        /// Its name.
+        package: String,
+        /// What for.
+        why: &'static str,
+    },
+    /// A program of the host that the appliance needs.
+    #[error("no {program} on this host: the microvm appliance needs it {why}")]
+    MissingProgram {
+        /// Its name.
+        program: &'static str,
+        /// The Debian package that has it.
+        package: &'static str,
+        /// What for.
+        why: &'static str,
+    },
+    /// There is no kernel with modules.
+    #[error(
+        "no kernel for the microvm appliance: /boot has no vmlinuz with modules in /lib/modules"
+    )]
+    NoKernel,
+    /// The caller may not read any kernel.
+    #[error("cannot read the kernel {}, which the microvm appliance starts", .0.display())]
+    KernelUnreadable(PathBuf),
+    /// A program that makes a part of the appliance failed.
+    #[error("{program} failed while making {what}: {message}")]
+    Tool {
+        /// Its name.
+        program: &'static str,
+        /// What it was to make.
+        what: &'static str,
+        /// What it printed last.
+        message: String,
+    },
+    /// A path that should be shared cannot be.
+    #[error("cannot share {} with the microvm appliance: {why}", path.display())]
+    Share {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A debug break needs a terminal.
+    #[error("the microvm appliance has no terminal for a debug break")]
+    Interactive,
+    /// The machine ended before its agent spoke.
+    #[error("the virtual machine did not start: {0}")]
+    NotStarted(Death),
+    /// Its agent did not speak in time.
+    #[error("the virtual machine did not start within {seconds} seconds: {death}")]
+    Deadline {
+        /// The deadline.
+        seconds: u64,
+        /// What is known.
+        death: Death,
+    },
+    /// A root caller, and no user namespaces.
+    #[error("cannot make a user namespace for qemu, which must not run as root of the host")]
+    RootWithoutNamespace(#[source] io::Error),
+    /// What both appliances use: the janitor, facts about the host.
+    #[error(transparent)]
+    Host(#[from] crate::appliance::namespace::Error),
+    /// Anything else of the host.
+    #[error("{doing} failed")]
+    Io {
+        /// What was done.
+        doing: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Turns an error of the system into one that says what was being done.
+    pub(super) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+        let doing = doing.into();
+        move |source| Error::Io { doing, source }
+    }
+}
+
+/// How a machine ended, as far as can be told from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Death {
+    /// How qemu ended, or that it still ran.
+    pub qemu: String,
+    /// What the guest's kernel said about it.
+    pub cause: Option<Cause>,
+    /// Last lines of qemu's errors and of the serial console.
+    pub tail: Vec<String>,
+}
+
+/// Ends of a machine that have a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The kernel panicked.
+    Panic,
+    /// The kernel killed for want of memory, or did not come up.
+    Memory,
+    /// A disk had no room left on the host.
+    Disk,
+}
+
+impl std::fmt::Display for Death {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self.cause {
+            Some(Cause::Panic) => write!(f, "the guest kernel panicked ({})", self.qemu)?,
+            Some(Cause::Memory) => write!(f, "the guest ran out of memory ({})", self.qemu)?,
+            Some(Cause::Disk) => write!(f, "its scratch disk failed ({})", self.qemu)?,
+            None => f.write_str(&self.qemu)?,
+        }
+        if !self.tail.is_empty() {
+            write!(f, "; last lines of its console:")?;
+        }
+        for line in &self.tail {
+            write!(f, "\n    {line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Death {
+    fn hint(&self) -> Option<String> {
+        match self.cause? {
+            Cause::Memory => Some("give it more memory: --memsize MIB".to_owned()),
+            Cause::Disk => Some("set TMP_DIR to a directory with more room".to_owned()),
+            Cause::Panic => None,
+        }
+    }
+}
+
+impl Explain for Error {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::NoDpkg(_) => {
+                "use --appliance namespace; the microvm appliance is made on Debian and its kin only"
+                    .to_owned()
+            }
+            Error::MissingPackage { package, .. } => format!("apt-get install {package}"),
+            Error::MissingProgram { package, .. } => format!("apt-get install {package}"),
+            Error::NoKernel => {
+                "install a kernel, on Debian: apt-get install linux-image-amd64".to_owned()
+            }
+            Error::KernelUnreadable(path) => format!(
+                "run as root: dpkg-statoverride --update --add root root 0644 {}",
+                path.display()
+            ),
+            Error::Interactive => {
+                "use --appliance namespace for builds with break=".to_owned()
+            }
+            Error::NotStarted(death) => return death.hint(),
+            Error::Deadline { death, .. } => {
+                return Some(death.hint().unwrap_or_else(|| {
+                    "the machine is very slow or hangs: try --appliance microvm,tcg, or --memsize with more than it has".to_owned()
+                }))
+            }
+            Error::RootWithoutNamespace(_) => {
+                "run as an ordinary user, or allow user namespaces: sysctl -w user.max_user_namespaces=15000"
+                    .to_owned()
+            }
+            Error::Share { .. } => "share the directory that it lies in".to_owned(),
+            Error::Host(error) => return error.hint(),
+            Error::Tool { .. } | Error::Io { .. } => return None,
+        })
+    }
+}

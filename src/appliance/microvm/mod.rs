@@ -1,0 +1,64 @@
+//! The microvm appliance: a virtual machine with a kernel of its own.
+//!
+//! qemu runs a root that supermin makes from the host's own packages
+//! ([`root`](self), cached) and the host's newest kernel. The agent is started
+//! by our pid 1 from a scratch disk that is made for each build and also holds
+//! the work directories; its channel is a virtio-serial port. Shares come
+//! through 9p. qemu runs in a user namespace with the caller's id and no other,
+//! where the kernel allows that: the caller's files are root's inside, as in the
+//! namespace appliance, and a root caller's qemu has no privilege on the host.
+//! The way out is passt, which is told not to map any address to the host.
+
+mod accel;
+mod cache;
+mod console;
+mod disk;
+mod error;
+mod kernel;
+mod network;
+mod packages;
+mod qemu;
+mod root;
+mod running;
+mod setup;
+
+use std::path::PathBuf;
+
+pub use error::Error;
+pub use running::start_watched;
+
+/// What the machine is like, beside what every appliance is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Do not try KVM, and who said so.
+    pub force_tcg: Option<&'static str>,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// Processors; by default as many as the host has, up to 8.
+    pub processors: Option<u32>,
+    /// Further installed packages of the host.
+    pub packages: Vec<String>,
+    /// Directory with further input for supermin.
+    pub supermin_d: Option<PathBuf>,
+    /// Where appliances are kept.
+    pub cache: PathBuf,
+}
+
+impl Machine {
+    /// The directory for appliances: `$XDG_CACHE_HOME/safedib`, else below the home.
+    pub fn cache_dir(home: &std::path::Path) -> PathBuf {
+        std::env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .unwrap_or_else(|| home.join(".cache"))
+            .join("safedib")
+    }
+}
+
+/// The packages of the host that the appliance is made of.
+///
+/// # Errors
+/// [`Error::NoDpkg`], or a package of `machine` is missing.
+pub fn packages(machine: &Machine) -> Result<Vec<String>, Error> {
+    packages::Installed::read()?.choose(&machine.packages)
+}

@@ -1,0 +1,146 @@
+//! The way out: passt, on the other end of the machine's network card.
+//!
+//! Outbound connections only: nothing is forwarded inwards, and no address of
+//! the machine's network leads to the host's loopback. qemu's own user network
+//! would map 10.0.2.2 to it.
+
+use std::io::Read;
+use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use super::{cache, qemu, Error};
+use crate::protocol::machine::MachineNetwork;
+
+/// The machine's address, the gateway, and where passt answers name queries
+/// when the host's resolvers listen on its loopback only.
+const ADDRESS: &str = "10.0.2.15";
+const GATEWAY: &str = "10.0.2.2";
+const DNS: &str = "10.0.2.3";
+
+/// passt. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Network {
+    child: Child,
+    /// The end for qemu; closed once that has it.
+    pub(super) card: Option<UnixStream>,
+}
+
+impl Network {
+    /// Starts passt with one end of a socket pair.
+    pub(super) fn start() -> Result<Network, Error> {
+        let passt =
+            cache::need_program("passt", "passt", "for its network (not with --no-network)")?;
+        let (card, theirs) = UnixStream::pair().map_err(Error::io("making a socket pair"))?;
+        let mut command = Command::new(passt);
+        command
+            .args(["--foreground", "--quiet", "--stderr", "--no-map-gw"])
+            .args(["-4", "-a", ADDRESS, "-n", "24", "-g", GATEWAY])
+            .args(["--no-dhcp", "-t", "none", "-u", "none"])
+            .args(["--fd", &theirs.as_raw_fd().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        if only_loopback(&host_resolv_conf()) {
+            command.args(["--dns-forward", DNS]);
+        }
+        qemu::pass_descriptors(&mut command, &[theirs.as_raw_fd()]);
+        let child = command.spawn().map_err(Error::io("starting passt"))?;
+        Ok(Network {
+            child,
+            card: Some(card),
+        })
+    }
+
+    /// What passt said, if it has ended.
+    pub(super) fn failure(&mut self) -> Option<Error> {
+        let status = self.child.try_wait().ok().flatten()?;
+        let mut text = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            // Whatever it wrote before an error of reading is of use.
+            let _ = stderr.read_to_string(&mut text);
+        }
+        Some(Error::Tool {
+            program: "passt",
+            what: "the network of the machine",
+            message: format!("{} ({status})", text.trim().replace('\n', "; ")),
+        })
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // Fails only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What pid 1 configures.
+pub(super) fn setup() -> MachineNetwork {
+    MachineNetwork {
+        address: format!("{ADDRESS}/24"),
+        gateway: GATEWAY.to_owned(),
+    }
+}
+
+fn host_resolv_conf() -> String {
+    std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()
+}
+
+/// The resolver configuration inside, made from the host's.
+pub(super) fn resolv_conf() -> String {
+    resolv_conf_of(&host_resolv_conf())
+}
+
+fn resolv_conf_of(host: &str) -> String {
+    let mut text: String = host
+        .lines()
+        .filter(|line| {
+            let word = line.split_whitespace().next();
+            matches!(word, Some("search" | "domain" | "options"))
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    if only_loopback(host) {
+        text.push_str(&format!("nameserver {DNS}\n"));
+    } else {
+        for server in reachable(host) {
+            text.push_str(&format!("nameserver {server}\n"));
+        }
+    }
+    text
+}
+
+/// Resolvers that the machine can ask itself: it has IPv4 only.
+fn reachable(host: &str) -> impl Iterator<Item = IpAddr> + '_ {
+    host.lines()
+        .filter_map(|line| line.trim().strip_prefix("nameserver"))
+        .filter_map(|server| server.trim().parse::<IpAddr>().ok())
+        .filter(|server| server.is_ipv4() && !server.is_loopback())
+}
+
+fn only_loopback(host: &str) -> bool {
+    reachable(host).next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resolvers_that_the_machine_cannot_ask_are_replaced() {
+        for (host, inside) in [
+            ("nameserver 192.0.2.1\n", "nameserver 192.0.2.1\n"),
+            (
+                "search a b\nnameserver 127.0.0.53\n",
+                "search a b\nnameserver 10.0.2.3\n",
+            ),
+            ("nameserver 2001:db8::1\n", "nameserver 10.0.2.3\n"),
+            ("", "nameserver 10.0.2.3\n"),
+        ] {
+            assert_eq!(resolv_conf_of(host), inside, "{host}");
+        }
+    }
+}

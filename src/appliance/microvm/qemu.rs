@@ -1,0 +1,266 @@
+//! qemu's command line and process.
+
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::fcntl::{fcntl, FcntlArg, FdFlag};
+use nix::sched::{unshare, CloneFlags};
+use nix::sys::signal::Signal;
+use nix::unistd::{getegid, geteuid};
+
+use super::setup::Export;
+use super::Error;
+use crate::protocol::machine::PORT_NAME;
+
+/// What executes the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accel {
+    Kvm,
+    Tcg,
+}
+
+/// What a machine is made of.
+pub(super) struct Parts<'a> {
+    pub(super) accel: Accel,
+    pub(super) memory_mib: u64,
+    pub(super) processors: u32,
+    pub(super) kernel: &'a Path,
+    /// Directory with `initrd` and `root`.
+    pub(super) root: &'a Path,
+    pub(super) scratch: &'a Path,
+    pub(super) exports: &'a [Export],
+    /// qemu's end of the agent's channel.
+    pub(super) channel: RawFd,
+    /// qemu's end of the network.
+    pub(super) card: Option<RawFd>,
+}
+
+/// The guest kernel's command line. A panic ends the machine at once
+/// (`-no-reboot`); a machine without an agent is of no use either.
+const KERNEL_LINE: &str = "console=ttyS0 root=/dev/vda panic=-1 quiet loglevel=4 \
+    no_timer_check tsc=reliable random.trust_cpu=on mitigations=off nokaslr \
+    selinux=0 apparmor=0 audit=0 net.ifnames=0";
+
+/// The arguments of qemu.
+pub(super) fn arguments(parts: &Parts) -> Vec<OsString> {
+    let (accel, processor) = match parts.accel {
+        Accel::Kvm => ("kvm", "host"),
+        Accel::Tcg => ("tcg", "max"),
+    };
+    let mut list = Arguments(Vec::new());
+    list.words("-nodefaults -no-user-config -no-reboot -display none");
+    list.words("-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+    list.words(&format!(
+        "-machine q35,accel={accel},usb=off,vmport=off,hpet=off,smbus=off,sata=off"
+    ));
+    list.words(&format!(
+        "-cpu {processor} -smp {} -m {}M",
+        parts.processors, parts.memory_mib
+    ));
+    list.words("-serial stdio");
+    list.path("-kernel", "", parts.kernel, "");
+    list.path("-initrd", "", &parts.root.join("initrd"), "");
+    list.0.extend(["-append".into(), KERNEL_LINE.into()]);
+    // Many builds start from one root, so writes to it go to a file of qemu's
+    // without a name.
+    list.drive(&parts.root.join("root"), "snapshot=on");
+    // A disk that is full must not stop the machine: the guest sees an error.
+    list.drive(parts.scratch, "discard=unmap,werror=report,rerror=report");
+    list.words("-device virtio-serial-pci");
+    list.words(&format!("-chardev socket,id=agent,fd={}", parts.channel));
+    list.words(&format!(
+        "-device virtserialport,chardev=agent,name={PORT_NAME}"
+    ));
+    for Export {
+        tag,
+        path,
+        writable,
+    } in parts.exports
+    {
+        let access = if *writable { "" } else { ",readonly=on" };
+        let after = format!(",security_model=none,multidevs=remap{access}");
+        list.path("-fsdev", &format!("local,id={tag},path="), path, &after);
+        list.words(&format!(
+            "-device virtio-9p-pci,fsdev={tag},mount_tag={tag}"
+        ));
+    }
+    if let Some(card) = parts.card {
+        list.words(&format!(
+            "-netdev stream,id=net,server=off,addr.type=fd,addr.str={card}"
+        ));
+        // Without a ROM: nobody boots from the network.
+        list.words("-device virtio-net-pci,netdev=net,romfile=");
+    }
+    list.0
+}
+
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn words(&mut self, words: &str) {
+        self.0.extend(words.split(' ').map(OsString::from));
+    }
+
+    /// An option with a path in it, in which commas are written twice; the
+    /// options that take nothing but a path have no such rule.
+    fn path(&mut self, option: &str, before: &str, path: &Path, after: &str) {
+        let mut value = OsString::from(before).into_vec();
+        for byte in path.as_os_str().as_bytes() {
+            value.push(*byte);
+            if *byte == b',' && !before.is_empty() {
+                value.push(b',');
+            }
+        }
+        value.extend_from_slice(after.as_bytes());
+        self.0.extend([option.into(), OsString::from_vec(value)]);
+    }
+
+    fn drive(&mut self, path: &Path, more: &str) {
+        let after = format!(",format=raw,if=virtio,cache=unsafe,{more}");
+        self.path("-drive", "file=", path, &after);
+    }
+}
+
+/// Starts qemu. It is killed when the calling thread ends.
+///
+/// `temporary` is where its file without a name lies. `namespace` puts it into
+/// a user namespace in which the caller is root.
+pub(super) fn spawn(
+    program: &Path,
+    arguments: &[OsString],
+    descriptors: &[RawFd],
+    temporary: &Path,
+    namespace: bool,
+) -> Result<Child, Error> {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("TMPDIR", temporary)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if namespace {
+        enter_namespace(&mut command);
+    }
+    pass_descriptors(&mut command, descriptors);
+    command
+        .spawn()
+        .map_err(Error::io(format!("starting {}", program.display())))
+}
+
+/// Passes descriptors on under their numbers, in a session of its own, because
+/// Ctrl-C is for the driver to handle, and ties the child's life to ours.
+pub(super) fn pass_descriptors(command: &mut Command, descriptors: &[RawFd]) {
+    let descriptors = descriptors.to_vec();
+    // SAFETY: only system calls on numbers and memory made before the fork.
+    unsafe {
+        command.pre_exec(move || {
+            for fd in &descriptors {
+                let fd = std::os::fd::BorrowedFd::borrow_raw(*fd);
+                fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
+            }
+            // Fails only for the leader of a group, which a fork is not.
+            let _ = nix::unistd::setsid();
+            Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)
+        });
+    }
+}
+
+/// Maps the caller's ids to root in a new user namespace, and no others. What
+/// the caller may do to the host there is what it may do anyway, or less.
+fn enter_namespace(command: &mut Command) {
+    let uid = format!("0 {} 1", geteuid());
+    let gid = format!("0 {} 1", getegid());
+    let files: Vec<(CString, String)> = [
+        (c"/proc/self/setgroups", "deny".to_owned()),
+        (c"/proc/self/uid_map", uid),
+        (c"/proc/self/gid_map", gid),
+    ]
+    .map(|(path, text)| (path.to_owned(), text))
+    .into();
+    // SAFETY: only system calls on strings that were made before the fork.
+    unsafe {
+        command.pre_exec(move || {
+            unshare(CloneFlags::CLONE_NEWUSER)?;
+            files.iter().try_for_each(|(path, text)| write(path, text))
+        });
+    }
+}
+
+fn write(path: &CString, text: &str) -> io::Result<()> {
+    use nix::fcntl::{open, OFlag};
+    let file = open(
+        path.as_c_str(),
+        OFlag::O_WRONLY | OFlag::O_CLOEXEC,
+        nix::sys::stat::Mode::empty(),
+    )?;
+    nix::unistd::write(&file, text.as_bytes())?;
+    Ok(())
+}
+
+/// Whether the caller can make a user namespace of its own: measured.
+pub(super) fn namespace_works() -> io::Result<()> {
+    let mut command = Command::new("/bin/true");
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    enter_namespace(&mut command);
+    command.status().map(drop)
+}
+
+/// Number of a descriptor, for the command line.
+pub(super) fn number(fd: &impl AsRawFd) -> RawFd {
+    fd.as_raw_fd()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(arguments: &[OsString]) -> String {
+        let words = arguments.iter().map(|word| word.to_string_lossy());
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn paths_cannot_become_options() {
+        let export = Export {
+            tag: "share0".into(),
+            path: "/srv/a,readonly=off".into(),
+            writable: false,
+        };
+        let parts = Parts {
+            accel: Accel::Tcg,
+            memory_mib: 512,
+            processors: 2,
+            kernel: Path::new("/c/vmlinux"),
+            root: Path::new("/c"),
+            scratch: Path::new("/t/x,y/scratch.raw"),
+            exports: &[export],
+            channel: 7,
+            card: None,
+        };
+        let line = shown(&arguments(&parts));
+        assert!(
+            line.contains(
+                "path=/srv/a,,readonly=off,security_model=none,multidevs=remap,readonly=on"
+            ),
+            "{line}"
+        );
+        assert!(
+            line.contains("file=/t/x,,y/scratch.raw,format=raw"),
+            "{line}"
+        );
+        assert!(!line.contains("-netdev"), "{line}");
+        assert!(
+            line.contains("-nodefaults") && line.contains("-sandbox on"),
+            "{line}"
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! The root filesystem, the kernel and the initramfs, made by supermin from the
+//! host's packages and kept until these change.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use nix::fcntl::Flock;
+
+use super::packages::Installed;
+use super::{cache, kernel, Error, Machine};
+use crate::appliance::namespace::facts;
+
+/// Changes when appliances are made in another way.
+const FORMAT: u32 = 3;
+/// Executed by supermin's initramfs.
+const INIT: &str = include_str!("init.bash");
+
+/// Name of the unpacked kernel.
+const UNPACKED: &str = "vmlinux";
+
+/// An appliance in the cache, locked against removal.
+#[derive(Debug)]
+pub(super) struct Root {
+    /// Directory with `kernel`, `initrd` and `root`.
+    pub(super) directory: PathBuf,
+    /// Held until qemu has opened all three.
+    _lock: Flock<File>,
+}
+
+impl Root {
+    /// What qemu starts.
+    pub(super) fn kernel(&self) -> PathBuf {
+        let unpacked = self.directory.join(UNPACKED);
+        match unpacked.exists() {
+            true => unpacked,
+            false => self.directory.join("kernel"),
+        }
+    }
+}
+
+/// The appliance of `machine`, made if it is not there.
+pub(super) fn prepare(machine: &Machine, say: &mut dyn FnMut(&str)) -> Result<Root, Error> {
+    let supermin = cache::need_program("supermin", "supermin", "to make its root filesystem")?;
+    let installed = Installed::read()?;
+    let packages = installed.choose(&machine.packages)?;
+    let kernel = kernel::choose(Path::new("/boot"), Path::new("/lib/modules"))?;
+    let mut stamp = cache::Stamp::default();
+    stamp.add((FORMAT, INIT, &packages));
+    installed.versions().for_each(|pair| stamp.add(pair));
+    stamp.add_file(&kernel);
+    stamp.add_file(&supermin);
+    let inputs = match &machine.supermin_d {
+        Some(directory) => files_of(directory)?,
+        None => Vec::new(),
+    };
+    inputs.iter().for_each(|file| stamp.add_file(file));
+
+    cache::create(&machine.cache)?;
+    let directory = machine.cache.join(format!("appliance-{}", stamp.name()));
+    loop {
+        let lock = cache::lock(&machine.cache, false)?;
+        if directory.join("root").exists() {
+            return Ok(Root {
+                directory,
+                _lock: lock,
+            });
+        }
+        drop(lock);
+        let _lock = cache::lock(&machine.cache, true)?;
+        if directory.join("root").exists() {
+            continue;
+        }
+        let began = Instant::now();
+        remove_others(&machine.cache)?;
+        build(&supermin, &packages, &inputs, &directory)?;
+        say(&format!(
+            "safedib: made the root of the microvm appliance from {} packages and {} in {:.1} s: {}",
+            packages.len(),
+            kernel.display(),
+            began.elapsed().as_secs_f64(),
+            directory.display()
+        ));
+    }
+}
+
+fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let doing = format!("reading DIB_APPLIANCE_SUPERMIN_D {}", directory.display());
+    let entries = fs::read_dir(directory).map_err(Error::io(doing))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Appliances of packages that this host no longer has, and unfinished ones.
+fn remove_others(directory: &Path) -> Result<(), Error> {
+    let doing = format!("removing old appliances in {}", directory.display());
+    let entries = fs::read_dir(directory).map_err(Error::io(doing.clone()))?;
+    for entry in entries.flatten() {
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with("appliance-")
+        {
+            fs::remove_dir_all(entry.path()).map_err(Error::io(doing.clone()))?;
+        }
+    }
+    Ok(())
+}
+
+fn build(
+    supermin: &Path,
+    packages: &[String],
+    inputs: &[PathBuf],
+    directory: &Path,
+) -> Result<(), Error> {
+    let work = directory.with_extension("tmp");
+    let input = work.join("supermin.d");
+    let output = work.join("built");
+    fs::create_dir_all(&work).map_err(Error::io(format!("making {}", work.display())))?;
+    let mut prepare = Command::new(supermin);
+    // Without --use-installed it would download every package.
+    prepare
+        .args(["--prepare", "--use-installed"])
+        .args(packages)
+        .arg("-o")
+        .arg(&input);
+    run(prepare, "the list of its files")?;
+    add_own_input(&input).map_err(Error::io(format!("writing to {}", input.display())))?;
+    for file in inputs {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let to = input.join(format!("user-{name}"));
+        fs::copy(file, to).map_err(Error::io(format!("copying {}", file.display())))?;
+    }
+    let mut build = Command::new(supermin);
+    build
+        .args(["--build", "--copy-kernel", "-f", "ext2"])
+        .arg(&input)
+        .arg("-o")
+        .arg(&output);
+    run(build, "its root filesystem")?;
+    kernel::unpack(&output.join("kernel"), &output.join(UNPACKED))
+        .map_err(Error::io("unpacking the kernel"))?;
+    fs::rename(&output, directory)
+        .and_then(|()| fs::remove_dir_all(&work))
+        .map_err(Error::io(format!("moving {}", output.display())))
+}
+
+/// Our pid 1, and files of the host that no package owns. (supermin also takes
+/// lists of host files, but wants their directories to be a package's.)
+fn add_own_input(input: &Path) -> io::Result<()> {
+    let init = input.join("init");
+    fs::write(&init, INIT)?;
+    fs::set_permissions(&init, PermissionsExt::from_mode(0o755))?;
+    let mut list = Vec::new();
+    for path in host_files() {
+        let relative = path.strip_prefix("/").unwrap_or(&path);
+        list.extend_from_slice(relative.as_os_str().as_bytes());
+        list.push(0);
+    }
+    let names = input.join("names");
+    fs::write(&names, list)?;
+    let status = Command::new("tar")
+        .args(["--owner=0", "--group=0", "--numeric-owner", "-czf"])
+        .arg(input.join("host.tar.gz"))
+        .arg("-C")
+        .arg(input)
+        .args(["init", "-C", "/", "--no-recursion", "--null", "-T"])
+        .arg(&names)
+        .status()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("tar: {status}")));
+    }
+    fs::remove_file(&names)?;
+    fs::remove_file(&init)
+}
+
+/// Files that programs of `/usr` expect and that maintainer scripts made: what
+/// the namespace appliance shows of `/etc`, and the links of alternatives.
+fn host_files() -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    for path in facts::etc_entries().into_keys() {
+        collect(&path, &mut files);
+    }
+    for directory in ["/usr/bin", "/usr/sbin"] {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let leads_to_alternatives = fs::read_link(entry.path())
+                .is_ok_and(|target| target.starts_with("/etc/alternatives"));
+            if leads_to_alternatives {
+                files.insert(entry.path());
+            }
+        }
+    }
+    files
+}
+
+fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => {
+            for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+                collect(&entry.path(), files);
+            }
+        }
+        // Only what everybody may read, whoever calls.
+        Ok(found) if found.is_symlink() || found.permissions().mode() & 0o004 != 0 => {
+            files.insert(path.to_owned());
+        }
+        _ => {}
+    }
+}
+
+/// Runs supermin; what it prints matters only when it fails.
+fn run(mut command: Command, what: &'static str) -> Result<(), Error> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(Error::io("executing supermin"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = text.lines().rev().take(3).collect();
+    let message: Vec<&str> = last.into_iter().rev().collect();
+    Err(Error::Tool {
+        program: "supermin",
+        what,
+        message: message.join("; "),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_alternatives_are_carried_over() {
+        let files = host_files();
+        assert!(files.contains(Path::new("/usr/bin/awk")), "{files:?}");
+        assert!(files.contains(Path::new("/etc/alternatives/awk")));
+        assert!(!files.iter().any(|path| path.ends_with("shadow")));
+    }
+}

@@ -1,0 +1,322 @@
+//! The driver's side: starts a machine, waits for its agent, ends it.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::unistd::geteuid;
+
+use super::accel::{self, Choice};
+use super::console::Console;
+use super::network::Network;
+use super::qemu::{self, Accel, Parts};
+use super::root::{self, Root};
+use super::setup::{self, Plan};
+use super::{cache, disk, Error, Machine};
+use crate::appliance::namespace::facts::HostFacts;
+use crate::appliance::namespace::{AgentCommand, Janitor};
+use crate::appliance::{ApplianceSpec, Running};
+
+/// How long a machine may take until its agent speaks. Under TCG on a busy host
+/// that is a matter of ten seconds; nobody waits in vain for one that has died.
+const START_DEADLINE: Duration = Duration::from_secs(180);
+/// How long a machine that has closed the channel may take to end.
+const END_GRACE: Duration = Duration::from_secs(3);
+/// How often the ends of processes are looked at while nothing is heard.
+const TICK_MS: u16 = 100;
+
+/// Starts an agent in a virtual machine. `janitor` removes nothing before qemu
+/// has died; the first work directory of `spec` must be on disk and empty, and
+/// holds the machine's scratch disk.
+///
+/// # Errors
+/// [`Error`]; nothing is left behind but the cache.
+pub fn start_watched(
+    spec: &ApplianceSpec,
+    agent: &AgentCommand,
+    machine: &Machine,
+    janitor: &mut Janitor,
+    say: &mut dyn FnMut(&str),
+) -> Result<Box<dyn Running>, Error> {
+    if spec.interactive {
+        return Err(Error::Interactive);
+    }
+    let place = place(spec)?;
+    let program = cache::need_program("qemu-system-x86_64", "qemu-system-x86", "to run it")?;
+    let namespace = namespace(say)?;
+    let root = root::prepare(machine, say)?;
+    let mut starter = Starter {
+        program,
+        machine,
+        root,
+        namespace,
+        janitor,
+    };
+    let Choice { accel, why } = starter.choose(agent, &place)?;
+    say(&format!(
+        "safedib: microvm runs with {}: {why}",
+        match accel {
+            Accel::Kvm => "KVM",
+            Accel::Tcg => "TCG",
+        }
+    ));
+    let began = Instant::now();
+    let started = starter.start(spec, agent, &place, accel, START_DEADLINE)?;
+    say(&format!(
+        "safedib: microvm started in {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
+    Ok(Box::new(started))
+}
+
+fn place(spec: &ApplianceSpec) -> Result<PathBuf, Error> {
+    let on_disk = spec.work_dirs.first().and_then(|dir| dir.on_disk.clone());
+    on_disk.ok_or_else(|| Error::Io {
+        doing: "finding a place for the scratch disk".to_owned(),
+        source: io::ErrorKind::NotFound.into(),
+    })
+}
+
+/// Whether qemu gets a user namespace. Root must have one.
+fn namespace(say: &mut dyn FnMut(&str)) -> Result<bool, Error> {
+    match qemu::namespace_works() {
+        Ok(()) => Ok(true),
+        Err(error) if geteuid().is_root() => Err(Error::RootWithoutNamespace(error)),
+        Err(error) => {
+            say(&format!(
+                "safedib: no user namespace for qemu ({error}): shared files have the caller's id inside"
+            ));
+            Ok(false)
+        }
+    }
+}
+
+struct Starter<'a> {
+    program: PathBuf,
+    machine: &'a Machine,
+    root: Root,
+    namespace: bool,
+    janitor: &'a mut Janitor,
+}
+
+impl Starter<'_> {
+    fn choose(&mut self, agent: &AgentCommand, place: &Path) -> Result<Choice, Error> {
+        let (machine, program) = (self.machine, self.program.clone());
+        let kernel = self.root.kernel();
+        accel::choose(machine, &kernel, &program, &mut || {
+            let spec = ApplianceSpec {
+                shares: Vec::new(),
+                scratch: Vec::new(),
+                work_dirs: Vec::new(),
+                network: false,
+                interactive: false,
+            };
+            self.start(&spec, agent, place, Accel::Kvm, accel::PROBE_DEADLINE)
+                .map(drop)
+        })
+    }
+
+    fn start(
+        &mut self,
+        spec: &ApplianceSpec,
+        agent: &AgentCommand,
+        place: &Path,
+        accel: Accel,
+        deadline: Duration,
+    ) -> Result<Virtual, Error> {
+        let facts = HostFacts::gather(spec, agent, geteuid().is_root(), None)?;
+        let Plan {
+            setup,
+            exports,
+            files,
+        } = setup::plan(spec, agent, &facts)?;
+        let scratch = disk::make(place, &agent.binary, &setup, &files)?;
+        let mut network = match spec.network {
+            true => Some(Network::start()?),
+            false => None,
+        };
+        let card = network.as_mut().and_then(|network| network.card.take());
+        let (channel, theirs) = UnixStream::pair().map_err(Error::io("making a socket pair"))?;
+        let mut passed = vec![qemu::number(&theirs)];
+        passed.extend(card.as_ref().map(qemu::number));
+        let arguments = qemu::arguments(&Parts {
+            accel,
+            memory_mib: self.machine.memory_mib,
+            processors: processors(self.machine),
+            kernel: &self.root.kernel(),
+            root: &self.root.directory,
+            scratch: &scratch,
+            exports: &exports,
+            channel: qemu::number(&theirs),
+            card: card.as_ref().map(qemu::number),
+        });
+        let child = qemu::spawn(&self.program, &arguments, &passed, place, self.namespace)?;
+        drop((theirs, card));
+        let mut machine = Virtual::new(channel, child, network, scratch);
+        self.janitor.watch(machine.child.id() as i32)?;
+        machine.wait_for_agent(deadline)?;
+        Ok(machine)
+    }
+}
+
+fn processors(machine: &Machine) -> u32 {
+    machine.processors.unwrap_or_else(|| {
+        let host = std::thread::available_parallelism().map_or(1, usize::from);
+        u32::try_from(host.min(8)).unwrap_or(1)
+    })
+}
+
+/// A running machine.
+#[derive(Debug)]
+struct Virtual {
+    channel: UnixStream,
+    child: Child,
+    network: Option<Network>,
+    scratch: PathBuf,
+    console: Console,
+    readers: Vec<JoinHandle<()>>,
+    ended: Option<Option<String>>,
+}
+
+impl Virtual {
+    fn new(
+        channel: UnixStream,
+        mut child: Child,
+        network: Option<Network>,
+        scratch: PathBuf,
+    ) -> Virtual {
+        let console = Console::default();
+        let mut readers = Vec::new();
+        readers.extend(child.stdout.take().map(|stdout| console.follow(stdout)));
+        readers.extend(child.stderr.take().map(|stderr| console.follow(stderr)));
+        Virtual {
+            channel,
+            child,
+            network,
+            scratch,
+            console,
+            readers,
+            ended: None,
+        }
+    }
+
+    /// Waits until the agent's greeting can be read.
+    fn wait_for_agent(&mut self, limit: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let flags = self.look(TICK_MS)?;
+            if flags.contains(PollFlags::POLLIN) && !flags.contains(PollFlags::POLLHUP) {
+                return Ok(());
+            }
+            if let Some(error) = self.network.as_mut().and_then(Network::failure) {
+                return Err(error);
+            }
+            if flags.contains(PollFlags::POLLHUP) {
+                let how = self.end_of_qemu();
+                return Err(Error::NotStarted(self.console.death(how)));
+            }
+            if Instant::now() >= deadline {
+                self.kill();
+                return Err(Error::Deadline {
+                    seconds: limit.as_secs(),
+                    death: self.console.death("qemu was still running".to_owned()),
+                });
+            }
+        }
+    }
+
+    fn look(&self, timeout: impl Into<PollTimeout>) -> Result<PollFlags, Error> {
+        let mut watched = [PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut watched, timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(Error::io("waiting for the machine")(errno.into())),
+        }
+        Ok(watched[0].revents().unwrap_or(PollFlags::empty()))
+    }
+
+    /// Waits a moment for a qemu that has closed its end; how it ended.
+    fn end_of_qemu(&mut self) -> String {
+        let deadline = Instant::now() + END_GRACE;
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => {
+                    self.kill();
+                    return describe(status);
+                }
+                Ok(None) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                _ => {
+                    self.kill();
+                    return "qemu closed the channel and did not end".to_owned();
+                }
+            }
+        }
+    }
+
+    fn kill(&mut self) {
+        // Fails only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for reader in self.readers.drain(..) {
+            // The pipes are at their end now that qemu is gone.
+            let _ = reader.join();
+        }
+        self.network = None;
+    }
+
+    /// Ends everything; the description is that of a machine that ended by itself.
+    fn finish(&mut self) -> Option<String> {
+        if let Some(ended) = &self.ended {
+            return ended.clone();
+        }
+        let closed = self
+            .look(PollTimeout::ZERO)
+            .is_ok_and(|flags| flags.contains(PollFlags::POLLHUP));
+        let how = if closed {
+            let how = self.end_of_qemu();
+            Some(self.console.death(how).to_string())
+        } else {
+            self.kill();
+            None
+        };
+        // Room for what comes next; the janitor does it otherwise.
+        let _ = fs::remove_file(&self.scratch);
+        self.ended = Some(how.clone());
+        how
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match status.code() {
+        Some(0) => "the machine switched itself off".to_owned(),
+        _ => format!("qemu ended by {status}"),
+    }
+}
+
+impl Running for Virtual {
+    fn channel(&self) -> &UnixStream {
+        &self.channel
+    }
+
+    /// None: the start has told everything as it happened.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
+
+    fn end(mut self: Box<Self>) -> Option<String> {
+        self.finish()
+    }
+}
+
+impl Drop for Virtual {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

@@ -1,0 +1,106 @@
+//! Where hooks run, and the virtual machine for it. None of this is for hooks
+//! to see, so `-c` does not clear it.
+
+use std::ffi::OsStr;
+
+use super::HostFacts;
+use crate::request::environment::Environment;
+use crate::request::error::Error;
+use crate::request::options::OptionId;
+use crate::request::raw::RawRequest;
+use crate::request::resolved::{ApplianceChoice, MachineOptions};
+use crate::request::variables;
+
+/// Memory of a machine for which the user asked nothing else, MiB.
+const DEFAULT_MEMORY: u64 = 2048;
+/// The kernel and its initramfs do not start with less, MiB.
+const LEAST_MEMORY: u64 = 192;
+
+const CHOICE: &str = "--appliance (DIB_APPLIANCE)";
+
+/// The choice, and whether it forbids KVM.
+pub(super) fn appliance(
+    raw: &RawRequest,
+    environment: &Environment,
+) -> Result<(ApplianceChoice, bool), Error> {
+    let value = raw
+        .last(OptionId::Appliance)
+        .or_else(|| environment.filled(variables::DIB_APPLIANCE.name));
+    match value.map(OsStr::to_string_lossy).as_deref() {
+        None | Some("auto") => Ok((ApplianceChoice::Auto, false)),
+        Some("namespace") => Ok((ApplianceChoice::Namespace, false)),
+        Some("microvm") => Ok((ApplianceChoice::Microvm, false)),
+        Some("microvm,tcg") => Ok((ApplianceChoice::Microvm, true)),
+        Some(other) => Err(Error::BadValue {
+            what: CHOICE,
+            value: other.to_owned(),
+            why: "no such appliance",
+            hint: "give auto, namespace, microvm or microvm,tcg",
+        }),
+    }
+}
+
+/// Everything else about the machine.
+pub(super) fn options(
+    raw: &RawRequest,
+    environment: &Environment,
+    host: &HostFacts,
+) -> Result<MachineOptions, Error> {
+    let settings = environment.filled(variables::LIBGUESTFS_BACKEND_SETTINGS.name);
+    let setting_forces = settings.is_some_and(|value| {
+        let value = value.to_string_lossy();
+        value
+            .split(':')
+            .any(|setting| matches!(setting, "force_tcg" | "force_tcg=1"))
+    });
+    let force_tcg = if appliance(raw, environment)?.1 {
+        Some(CHOICE)
+    } else {
+        setting_forces.then_some(variables::LIBGUESTFS_BACKEND_SETTINGS.name)
+    };
+    let memory = number(raw, OptionId::Memsize, "--memsize", LEAST_MEMORY)?;
+    let processors = number(raw, OptionId::Smp, "--smp", 1)?;
+    let packages = environment.filled(variables::DIB_APPLIANCE_PACKAGES.name);
+    Ok(MachineOptions {
+        force_tcg,
+        memory_mib: memory.map_or(DEFAULT_MEMORY, u64::from),
+        processors,
+        packages: packages.map(packages_of).unwrap_or_default(),
+        supermin_d: environment
+            .filled(variables::DIB_APPLIANCE_SUPERMIN_D.name)
+            .map(|path| host.absolute(path)),
+    })
+}
+
+fn packages_of(list: &OsStr) -> Vec<String> {
+    list.to_string_lossy()
+        .split(|c: char| c == ',' || c.is_ascii_whitespace())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn number(
+    raw: &RawRequest,
+    id: OptionId,
+    what: &'static str,
+    least: u64,
+) -> Result<Option<u32>, Error> {
+    let Some(value) = raw.last(id).map(OsStr::to_string_lossy) else {
+        return Ok(None);
+    };
+    let bad = |why, hint| Error::BadValue {
+        what,
+        value: value.clone().into_owned(),
+        why,
+        hint,
+    };
+    match value.parse::<u32>() {
+        Ok(number) if u64::from(number) >= least => Ok(Some(number)),
+        Ok(_) if id == OptionId::Memsize => Err(bad(
+            "too little for a kernel to start",
+            "give 192 MiB or more; hooks rarely get by with less than 1024",
+        )),
+        _ => Err(bad("not a number above 0", "give a plain decimal number")),
+    }
+}

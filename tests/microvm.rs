@@ -1,0 +1,304 @@
+//! Builds in the microvm appliance, under TCG: what comes out, what hooks see,
+//! and what is left when something dies.
+//!
+//! One machine at a time: each wants a whole processor. The appliance's root is
+//! made once for each user and kept in `/var/tmp/cache-of-safedib-tests-UID`.
+
+mod common;
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use common::{callers, Caller, Run};
+
+static ONE_MACHINE: Mutex<()> = Mutex::new(());
+
+/// The right to start a machine; `None` where a machine's parts are not
+/// installed, which is a failure in CI.
+fn machine() -> Option<MutexGuard<'static, ()>> {
+    let programs = ["/usr/bin/qemu-system-x86_64", "/usr/bin/supermin"];
+    let absent = programs.iter().find(|program| !Path::new(program).exists());
+    let kernel = fs::read_dir("/boot")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with("vmlinuz-"));
+    let why = match absent {
+        Some(program) => format!("no {program}"),
+        None if !kernel => "no kernel in /boot".to_owned(),
+        None => return Some(ONE_MACHINE.lock().unwrap_or_else(PoisonError::into_inner)),
+    };
+    assert_ne!(
+        std::env::var("CI").as_deref(),
+        Ok("true"),
+        "{why}: run scripts/setup first"
+    );
+    eprintln!("{why} (scripts/setup installs it): not tested");
+    None
+}
+
+fn new(caller: &Caller, words: &[&str]) -> Run {
+    let run = Run::new(caller, "disk-image-create");
+    let cache = format!("/var/tmp/cache-of-safedib-tests-{}", run.owner().0);
+    run.env("XDG_CACHE_HOME", cache).args(words.iter().copied())
+}
+
+const TCG: [&str; 2] = ["--appliance", "microvm,tcg"];
+
+/// Starts a run whose hook says "here" and then waits; returns once it has said so.
+fn waiting(run: &Run) -> Child {
+    let log = fs::File::create(run.home().join("log")).unwrap();
+    let errors = fs::File::create(run.home().join("errors")).unwrap();
+    let mut command = run.command();
+    let child = command.stdout(log).stderr(errors).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !logged(run, "log").contains("| here") {
+        assert!(
+            Instant::now() < deadline,
+            "{}{}",
+            logged(run, "log"),
+            logged(run, "errors")
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child
+}
+
+fn logged(run: &Run, name: &str) -> String {
+    fs::read_to_string(run.home().join(name)).unwrap_or_default()
+}
+
+fn waiter(caller: &Caller) -> Run {
+    new(caller, &TCG)
+        .element_file(
+            "waiter",
+            "root.d/05-wait",
+            "#!/bin/bash\necho here\nsleep 600\n",
+        )
+        .args(["-n", "-t", "tar", "-o", "x", "waiter", "safedib-one-file"])
+}
+
+/// The qemu of a run, by the name of its scratch disk.
+fn qemu_of(run: &Run) -> i32 {
+    let scratch = run.tmp().display().to_string();
+    let found = fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let line =
+            String::from_utf8_lossy(&fs::read(entry.path().join("cmdline")).ok()?).into_owned();
+        (line.contains("qemu-system") && line.contains(&scratch)).then_some(pid)
+    });
+    found.expect("a qemu of this run")
+}
+
+#[test]
+fn trees_equal_those_of_the_namespace_appliance() {
+    let Some(_machine) = machine() else { return };
+    for caller in callers() {
+        for element in ["safedib-one-file", "safedib-fake-os"] {
+            let run = new(&caller, &["-n", "-t", "tar", "-o", "image", element]);
+            run.run().success();
+            fs::rename(run.dir.join("image.tar"), run.dir.join("namespace.tar")).unwrap();
+            let run = run.args(TCG);
+            let outcome = run.run().success().leaves(&["image.tar", "namespace.tar"]);
+            for text in [
+                "safedib: microvm appliance for every step: asked for",
+                "safedib: microvm runs with TCG: --appliance (DIB_APPLIANCE) asks for it",
+            ] {
+                assert!(outcome.stdout.contains(text), "no {text:?} in {outcome}");
+            }
+            let metadata = fs::metadata(run.dir.join("image.tar")).unwrap();
+            let (uid, gid) = run.owner();
+            assert_eq!(
+                (metadata.uid(), metadata.gid()),
+                (uid.as_raw(), gid.as_raw())
+            );
+            assert_eq!(metadata.mode() & 0o777, 0o644);
+            let output = Command::new("/usr/bin/python3")
+                .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-tests/tree_diff.py"))
+                .arg("--content")
+                .args(["namespace.tar", "image.tar"])
+                .current_dir(&run.dir)
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(
+                output.status.success() && text.is_empty(),
+                "{element}: {text}"
+            );
+        }
+    }
+}
+
+/// What a hook sees of host and network; each line is one fact.
+const LOOK: &str = r#"#!/bin/bash
+echo "element $(stat -c %u:%g "${BASH_SOURCE[0]%/*/*}/../") user $(id -u) name $(uname -n)"
+shared=${DIB_SAFEDIB_SHARED:?}
+echo "shared $(stat -c %u:%g "$shared/file") $(cat "$shared/file")"
+echo no > "$shared/new" 2>/dev/null && echo "shared is writable"
+echo kept > "$DIB_IMAGE_CACHE/from-hook" && chown 0:0 "$DIB_IMAGE_CACHE/from-hook" && echo "cache written"
+timeout 3 bash -c "exec 3<>/dev/tcp/10.0.2.2/$DIB_SAFEDIB_PORT" 2>/dev/null && echo "reached the host's loopback by the gateway"
+(exec 3<>"/dev/tcp/127.0.0.1/$DIB_SAFEDIB_PORT") 2>/dev/null && echo "reached the host's loopback"
+echo "cards $(ls /sys/class/net | tr '\n' ' ')"
+grep -c nameserver /etc/resolv.conf
+ls /.scratch 2>/dev/null && echo "sees the scratch disk"
+exit "$DIB_SAFEDIB_STATUS"
+"#;
+
+#[test]
+fn hooks_see_what_is_shared_and_not_the_hosts_loopback() {
+    let Some(_machine) = machine() else { return };
+    for caller in callers() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let run = new(&caller, &TCG)
+            .element_file("looker", "root.d/05-look", LOOK)
+            .args(["-n", "-t", "tar", "-o", "x", "looker", "safedib-one-file"])
+            .env("DIB_SAFEDIB_PORT", port.to_string())
+            .env("DIB_SAFEDIB_STATUS", "0");
+        let shared = run.home().join("a,b:c");
+        fs::create_dir(&shared).unwrap();
+        fs::write(shared.join("file"), "content").unwrap();
+        run.give(&shared);
+        run.give(&shared.join("file"));
+        let cache = run.home().join("cache");
+        fs::create_dir(&cache).unwrap();
+        run.give(&cache);
+        let run = run
+            .env("DIB_SAFEDIB_SHARED", &shared)
+            .env("DIB_IMAGE_CACHE", &cache);
+        let seen = shared.display().to_string();
+        let run = run.args(["--share", &seen]);
+        let outcome = run.run().success();
+        for text in [
+            "shared 0:0 content",
+            "cache written",
+            "cards eth0 lo",
+            "user 0",
+        ] {
+            assert!(outcome.stdout.contains(text), "no {text:?} in {outcome}");
+        }
+        for text in ["reached the host", "is writable", "sees the scratch"] {
+            assert!(!outcome.stdout.contains(text), "{text:?} in {outcome}");
+        }
+        assert!(!shared.join("new").exists());
+        let written = cache.join("from-hook");
+        assert_eq!(fs::read_to_string(&written).unwrap(), "kept\n");
+        let (uid, gid) = run.owner();
+        let metadata = fs::metadata(&written).unwrap();
+        assert_eq!(
+            (metadata.uid(), metadata.gid()),
+            (uid.as_raw(), gid.as_raw())
+        );
+
+        fs::remove_file(&written).unwrap();
+        let run = run.env("DIB_SAFEDIB_STATUS", "43").args(["--no-network"]);
+        let outcome = run.run().failure(43, &["looker", "05-look"]);
+        assert!(outcome.stdout.contains("cards lo \n"), "{outcome}");
+        assert!(!run.dir.join("x.tar").with_extension("part").exists());
+    }
+}
+
+#[test]
+fn a_killed_qemu_is_noticed_and_nothing_is_left() {
+    let Some(_machine) = machine() else { return };
+    for caller in callers() {
+        let run = waiter(&caller);
+        let mut driver = waiting(&run);
+        let killed = Instant::now();
+        let qemu = nix::unistd::Pid::from_raw(qemu_of(&run));
+        nix::sys::signal::kill(qemu, nix::sys::signal::Signal::SIGKILL).unwrap();
+        let status = driver.wait().unwrap();
+        assert!(killed.elapsed() < Duration::from_secs(10));
+        assert_eq!(status.code(), Some(1));
+        let errors = logged(&run, "errors");
+        for text in ["the appliance died during", "signal: 9", "--memsize"] {
+            assert!(errors.contains(text), "no {text:?} in {errors}");
+        }
+        run.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_killed_driver_leaves_nothing() {
+    let Some(_machine) = machine() else { return };
+    for caller in callers() {
+        let run = waiter(&caller);
+        let mut driver = waiting(&run);
+        // Through setpriv the child is the driver itself: it executes, it does not fork.
+        driver.kill().unwrap();
+        driver.wait().unwrap();
+        run.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_panic_of_the_guest_is_told() {
+    let Some(_machine) = machine() else { return };
+    let caller = &callers()[0];
+    let run = new(caller, &TCG)
+        .element_file(
+            "panics",
+            "root.d/05-panic",
+            "#!/bin/bash\necho c > /proc/sysrq-trigger\nsleep 60\n",
+        )
+        .args(["-n", "-t", "tar", "-o", "x", "panics", "safedib-one-file"]);
+    run.run()
+        .failure(
+            1,
+            &[
+                "the appliance died during",
+                "the guest kernel panicked",
+                "sysrq",
+            ],
+        )
+        .leaves(&[]);
+}
+
+#[test]
+fn what_no_machine_can_have_is_refused_before_one_starts() {
+    let Some(_machine) = machine() else { return };
+    let caller = &callers()[0];
+    let build = ["-n", "-t", "tar", "-o", "x", "safedib-one-file"];
+    new(caller, &TCG)
+        .args(build)
+        .env("DIB_APPLIANCE_PACKAGES", "safedib-no-such-package")
+        .run()
+        .failure(
+            1,
+            &[
+                "package safedib-no-such-package is not installed",
+                "apt-get install",
+            ],
+        )
+        .leaves(&[]);
+    let run = new(caller, &TCG).args(build);
+    let file = run.home().join("file");
+    fs::write(&file, "x").unwrap();
+    run.give(&file);
+    let share = format!("{}:rw", file.display());
+    run.args(["--share", &share])
+        .run()
+        .failure(1, &["only directories can be shared for writing"])
+        .leaves(&[]);
+    new(caller, &TCG)
+        .args(build)
+        .env("break", "before-root")
+        .run()
+        .failure(1, &["no terminal for a debug break"])
+        .leaves(&[]);
+}
+
+#[test]
+fn pid_1_is_not_a_command() {
+    let output = Command::new(env!("CARGO_BIN_EXE_safedib"))
+        .arg("vm-init")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
