@@ -216,6 +216,7 @@ fn run_in_appliance(
         shares,
         scratch,
         work_dirs: workspace.work_dirs.to_vec(),
+        image_disk: None,
         network: plan.network,
         interactive: !request.breaks.names.is_empty(),
     };

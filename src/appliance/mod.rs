@@ -20,6 +20,10 @@ pub struct ApplianceSpec {
     pub scratch: Vec<Scratch>,
     /// Directories for the build: a tmpfs each, or bound from `on_disk`.
     pub work_dirs: Vec<WorkDir>,
+    /// File of the host that is the image's disk: the guest's block device with
+    /// the serial number [`crate::protocol::machine::IMAGE_DISK`]. Only a machine
+    /// can have one.
+    pub image_disk: Option<PathBuf>,
     /// Network inside: outbound only, or none.
     pub network: bool,
     /// The agent may read the caller's terminal (a debug break was asked for).

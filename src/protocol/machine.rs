@@ -16,6 +16,9 @@ pub const BINARY_FILE: &str = "safedib";
 pub const FILES_DIR: &str = "files";
 /// Name of the virtio-serial port that is the channel.
 pub const PORT_NAME: &str = "org.safedib.agent";
+/// Serial number of the block device that is the image's disk
+/// (`/sys/block/NAME/serial`).
+pub const IMAGE_DISK: &str = "image";
 /// Where the scratch disk is mounted.
 pub const SCRATCH_DIR: &str = "/.scratch";
 

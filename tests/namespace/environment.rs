@@ -33,6 +33,7 @@ pub fn spec() -> ApplianceSpec {
         shares: Vec::new(),
         scratch: Vec::new(),
         work_dirs: Vec::new(),
+        image_disk: None,
         network: false,
         interactive: false,
     }

@@ -15,7 +15,7 @@ use nix::unistd::{getegid, geteuid};
 
 use super::setup::Export;
 use super::Error;
-use crate::protocol::machine::PORT_NAME;
+use crate::protocol::machine::{IMAGE_DISK, PORT_NAME};
 
 /// What executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(super) struct Parts<'a> {
     /// Directory with `initrd` and `root`.
     pub(super) root: &'a Path,
     pub(super) scratch: &'a Path,
+    /// The image's disk.
+    pub(super) image: Option<&'a Path>,
     pub(super) exports: &'a [Export],
     /// qemu's end of the agent's channel.
     pub(super) channel: RawFd,
@@ -68,9 +70,13 @@ pub(super) fn arguments(parts: &Parts) -> Vec<OsString> {
     list.0.extend(["-append".into(), KERNEL_LINE.into()]);
     // Many builds start from one root, so writes to it go to a file of qemu's
     // without a name.
-    list.drive(&parts.root.join("root"), "snapshot=on");
+    list.drive("root", &parts.root.join("root"), "snapshot=on");
     // A disk that is full must not stop the machine: the guest sees an error.
-    list.drive(parts.scratch, "discard=unmap,werror=report,rerror=report");
+    let plain = "discard=unmap,werror=report,rerror=report";
+    list.drive("scratch", parts.scratch, plain);
+    if let Some(image) = parts.image {
+        list.drive(IMAGE_DISK, image, plain);
+    }
     list.words("-device virtio-serial-pci");
     list.words(&format!("-chardev socket,id=agent,fd={}", parts.channel));
     list.words(&format!(
@@ -120,9 +126,13 @@ impl Arguments {
         self.0.extend([option.into(), OsString::from_vec(value)]);
     }
 
-    fn drive(&mut self, path: &Path, more: &str) {
-        let after = format!(",format=raw,if=virtio,cache=unsafe,{more}");
+    /// Disks are `/dev/vda` and so on in the order of their devices.
+    fn drive(&mut self, name: &str, path: &Path, more: &str) {
+        let after = format!(",format=raw,if=none,id={name},cache=unsafe,{more}");
         self.path("-drive", "file=", path, &after);
+        self.words(&format!(
+            "-device virtio-blk-pci,drive={name},serial={name}"
+        ));
     }
 }
 
@@ -242,6 +252,7 @@ mod tests {
             kernel: Path::new("/c/vmlinux"),
             root: Path::new("/c"),
             scratch: Path::new("/t/x,y/scratch.raw"),
+            image: None,
             exports: &[export],
             channel: 7,
             card: None,

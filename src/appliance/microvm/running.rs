@@ -114,6 +114,7 @@ impl Starter<'_> {
                 shares: Vec::new(),
                 scratch: Vec::new(),
                 work_dirs: Vec::new(),
+                image_disk: None,
                 network: false,
                 interactive: false,
             };
@@ -152,6 +153,7 @@ impl Starter<'_> {
             kernel: &self.root.kernel(),
             root: &self.root.directory,
             scratch: &scratch,
+            image: spec.image_disk.as_deref(),
             exports: &exports,
             channel: qemu::number(&theirs),
             card: card.as_ref().map(qemu::number),

@@ -219,6 +219,7 @@ mod tests {
                 path: "/srv/elements/sub".into(),
                 collect_at: "/run/safedib/scratch/cwd".into(),
             }],
+            image_disk: None,
             work_dirs: vec![WorkDir {
                 path: "/tmp/build".into(),
                 on_disk: Some("/tmp/build".into()),

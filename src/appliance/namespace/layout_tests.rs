@@ -42,6 +42,7 @@ fn spec() -> ApplianceSpec {
         shares: Vec::new(),
         scratch: Vec::new(),
         work_dirs: Vec::new(),
+        image_disk: None,
         network: false,
         interactive: false,
     }

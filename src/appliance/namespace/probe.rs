@@ -39,6 +39,7 @@ pub fn probe(binary: &Path) -> Result<Availability, Error> {
         shares: Vec::new(),
         scratch: Vec::new(),
         work_dirs: Vec::new(),
+        image_disk: None,
         network: false,
         interactive: false,
     };
