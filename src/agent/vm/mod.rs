@@ -5,6 +5,7 @@
 //! `/dev` and the scratch disk and loaded the modules. Whatever fails here goes
 //! to the serial console, whose end the driver shows.
 
+mod disks;
 mod mounts;
 mod relay;
 mod system;
@@ -24,6 +25,8 @@ use nix::sys::reboot::{reboot, RebootMode};
 use nix::sys::stat::Mode;
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::Pid;
+
+pub use disks::image_disk;
 
 use super::channel::FD_VARIABLE;
 use super::paths;
