@@ -4,24 +4,23 @@ mod error;
 mod host;
 mod machine;
 mod session;
+mod stages;
 mod workspace;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::appliance::namespace::{self, AgentCommand, Janitor};
-use crate::appliance::{ApplianceSpec, Running, Scratch, WorkDir};
+use crate::appliance::namespace::{self, Janitor};
+use crate::appliance::{Scratch, WorkDir};
 use crate::helpers;
 use crate::output;
 use crate::output::commit::{Commit, Staged};
-use crate::plan::{Archive, Plan, PlanInputs, SessionPaths, Step};
-use crate::protocol::Session;
-use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
+use crate::plan::{Abilities, ApplianceKind, Archive, Plan, PlanInputs, SessionPaths, Step};
+use crate::report::LogWriter;
 use crate::request::{BuildRequest, OutputFormat};
 
 pub use error::Error;
-use session::End;
 
 /// Version of diskimage-builder whose behaviour this is.
 pub const UPSTREAM_VERSION: &str = "3.43.0";
@@ -35,10 +34,15 @@ const INSIDE: &str = "/run/safedib";
 /// # Errors
 /// As [`Plan::new`].
 pub fn plan(request: &BuildRequest) -> Result<Plan, Error> {
-    plan_with_suffix(request, "XXXXXXXX")
+    let abilities = machine::abilities(request, machine::Kvm::AsRemembered, &mut |_| {})?;
+    plan_with_suffix(request, &abilities, "XXXXXXXX")
 }
 
-fn plan_with_suffix(request: &BuildRequest, suffix: &str) -> Result<Plan, Error> {
+fn plan_with_suffix(
+    request: &BuildRequest,
+    abilities: &Abilities,
+    suffix: &str,
+) -> Result<Plan, Error> {
     let inside = Path::new(INSIDE);
     let paths = SessionPaths {
         build_dir: request.tmp_dir.join(format!("dib_build.{suffix}")),
@@ -53,6 +57,10 @@ fn plan_with_suffix(request: &BuildRequest, suffix: &str) -> Result<Plan, Error>
             paths,
             ssh_keys: host::ssh_keys(&request.home),
             helper_variables: helper_variables(),
+            scratch: own_directories(request)
+                .map(|scratch| (scratch.path, scratch.collect_at))
+                .collect(),
+            abilities,
             exists: &|path| path.exists(),
         },
     )?)
@@ -83,15 +91,16 @@ pub fn build(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
         log.say(notice);
     }
     let suffix = workspace::random_suffix()?;
-    let plan = plan_with_suffix(request, &suffix)?;
-    announce(request, &plan, log);
-    if !machine::is_asked_for(request) {
+    let probe = machine::Kvm::Probe;
+    let abilities = machine::abilities(request, probe, &mut |line| log.say(line))?;
+    let plan = plan_with_suffix(request, &abilities, &suffix)?;
+    announce(&plan, log);
+    if plan.uses(ApplianceKind::Namespace) {
         namespace::check(plan.network)?;
     }
-    host::check_tools(&plan)?;
     machine::check_tools(request, &plan)?;
-    let mut workspace = Workspace::create(request, &suffix, log)?;
-    let finished = run_in_appliance(request, &plan, &mut workspace, log).and_then(|()| {
+    let mut workspace = Workspace::create(request, &plan, &suffix, log)?;
+    let finished = stages::run(request, &plan, &mut workspace, log).and_then(|()| {
         import(&plan, &workspace, log)?;
         commit(request, &plan, &workspace, log)
     });
@@ -102,7 +111,7 @@ pub fn build(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     Ok(())
 }
 
-fn announce(request: &BuildRequest, plan: &Plan, log: &mut LogWriter) {
+fn announce(plan: &Plan, log: &mut LogWriter) {
     let overrides = plan
         .overrides
         .iter()
@@ -124,7 +133,9 @@ fn announce(request: &BuildRequest, plan: &Plan, log: &mut LogWriter) {
     for message in &plan.storage_messages {
         log.say(message);
     }
-    log.say(&machine::announcement(request));
+    for line in stages::announcements(plan) {
+        log.say(&line);
+    }
 }
 
 /// Directories of a build on the host, and the janitor that removes them when
@@ -132,17 +143,24 @@ fn announce(request: &BuildRequest, plan: &Plan, log: &mut LogWriter) {
 struct Workspace {
     staging: PathBuf,
     work_dirs: [WorkDir; 2],
+    /// The same directories where a machine has them, on its scratch disk.
+    machine_dirs: Option<[WorkDir; 2]>,
     janitor: Janitor,
 }
 
 impl Workspace {
-    fn create(request: &BuildRequest, suffix: &str, log: &mut LogWriter) -> Result<Self, Error> {
+    fn create(
+        request: &BuildRequest,
+        plan: &Plan,
+        suffix: &str,
+        log: &mut LogWriter,
+    ) -> Result<Self, Error> {
         workspace::caller_dir("DIB_IMAGE_CACHE", &request.image_cache)?;
         workspace::caller_dir("DIB_LOCKFILES", &request.lockfiles)?;
-        let (tmpfs, warning) = match machine::is_asked_for(request) {
-            // The machine's scratch disk lies there.
-            true => (false, None),
-            false => workspace::use_tmpfs(request),
+        let (tmpfs, warning) = match plan.uses(ApplianceKind::Namespace) {
+            true => workspace::use_tmpfs(request),
+            // A machine's scratch disk takes nothing that is not used.
+            false => (true, None),
         };
         if let Some(warning) = warning {
             log.say(&warning);
@@ -158,7 +176,11 @@ impl Workspace {
             source,
         })?;
         let work_dirs = workspace::work_dirs(request, suffix, tmpfs);
-        for directory in work_dirs.iter().filter_map(|dir| dir.on_disk.as_ref()) {
+        let machine_dirs = plan
+            .uses(ApplianceKind::Microvm)
+            .then(|| workspace::machine_dirs(request, suffix));
+        let all = work_dirs.iter().chain(machine_dirs.iter().flatten());
+        for directory in all.filter_map(|dir| dir.on_disk.as_ref()) {
             make(directory, &|source| Error::Directory {
                 what: "TMP_DIR",
                 directory: request.tmp_dir.clone(),
@@ -169,9 +191,17 @@ impl Workspace {
         Ok(Workspace {
             staging,
             work_dirs,
+            machine_dirs,
             janitor,
         })
     }
+}
+
+/// Those of [`scratch`], each once.
+fn own_directories(request: &BuildRequest) -> impl Iterator<Item = Scratch> {
+    let mut all = scratch(request).to_vec();
+    all.dedup();
+    all.into_iter()
 }
 
 fn own_binary() -> Result<PathBuf, Error> {
@@ -193,88 +223,6 @@ fn scratch(request: &BuildRequest) -> [Scratch; 2] {
         [own(&request.cwd, "cwd"), own(&request.cwd, "cwd")]
     } else {
         [own(&request.cwd, "cwd"), own(&image.directory, "image")]
-    }
-}
-
-fn run_in_appliance(
-    request: &BuildRequest,
-    plan: &Plan,
-    workspace: &mut Workspace,
-    log: &mut LogWriter,
-) -> Result<(), Error> {
-    let output_dir = Path::new(INSIDE).join("out");
-    let mut shares = plan.shares.clone();
-    shares.push(crate::plan::Share {
-        path: workspace.staging.clone(),
-        inside: Some(output_dir.clone()),
-        writable: true,
-        why: "outputs".into(),
-    });
-    let mut scratch = scratch(request).to_vec();
-    scratch.dedup();
-    let spec = ApplianceSpec {
-        shares,
-        scratch,
-        work_dirs: workspace.work_dirs.to_vec(),
-        image_disk: None,
-        network: plan.network,
-        interactive: !request.breaks.names.is_empty(),
-    };
-    let environment: Vec<_> = request.environment.clone().into_iter().collect();
-    let session = Session {
-        environment: environment.clone(),
-        cwd: request.cwd.clone(),
-        build_dir: workspace.work_dirs[0].path.clone(),
-        image_dir: workspace.work_dirs[1].path.clone(),
-        output_dir,
-        lib_dir: Path::new(INSIDE).join("lib"),
-        breaks: request.breaks.clone(),
-        steps: plan
-            .steps
-            .iter()
-            .map(|planned| planned.step.clone())
-            .collect(),
-    };
-    let agent = AgentCommand {
-        binary: own_binary()?,
-        arguments: vec![namespace::layout::OWN_BINARY.into(), "agent".into()],
-        environment,
-        home: request.home.clone(),
-    };
-    let running: Box<dyn Running> = match machine::is_asked_for(request) {
-        true => machine::start(request, &spec, &agent, &mut workspace.janitor, log)?,
-        false => namespace::start_watched(&spec, &agent, &mut workspace.janitor)?,
-    };
-    for note in running.notes() {
-        log.say(&format!("safedib: {note}"));
-    }
-    let mut timings = Timings::default();
-    let end = session::run(&*running, session, log, &mut timings);
-    let how = running.end();
-    match end? {
-        Ok(()) => Ok(()),
-        Err(end) => Err(failure(request, plan, end, how)),
-    }
-}
-
-fn failure(request: &BuildRequest, plan: &Plan, end: End, how: Option<String>) -> Error {
-    match end {
-        End::Failed(failure) => {
-            BuildFailure::new(failure, &plan.hooks, LogPlace::from(&request.log)).into()
-        }
-        End::Died { step } => Error::ApplianceDied {
-            during: plan
-                .steps
-                .get(step)
-                .map(|planned| planned.step.to_string())
-                .unwrap_or_default(),
-            detail: how.unwrap_or_else(|| "its channel was closed".into()),
-            hint: machine::hint_on_death(request),
-        },
-        End::Signal(signal) => Error::Interrupted {
-            name: signal.as_str(),
-            number: signal as i32,
-        },
     }
 }
 

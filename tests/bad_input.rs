@@ -185,7 +185,7 @@ fn what_is_not_built_yet_is_refused_by_name() {
                 "finalise.d/50-boot",
                 "#!/bin/bash\ngrub-install $IMAGE_BLOCK_DEVICE\n",
             )
-            .args(["safedib-fake-os", "booter"]);
+            .args(["--appliance", "namespace", "safedib-fake-os", "booter"]);
         fails_early(&boot, &["booter", "50-boot", "block device"]);
         let old = build(&caller)
             .element_file("older", "block-device.d/10-x", "#!/bin/sh\n")
@@ -197,14 +197,14 @@ fn what_is_not_built_yet_is_refused_by_name() {
     }
 }
 
-/// What a configuration may say, and what no step makes yet.
+/// What a configuration may say, and what takes a kernel with block devices.
 #[test]
-fn disks_beyond_plain_ones_are_refused_by_name() {
+fn disks_beyond_plain_ones_are_refused_by_the_namespace_appliance() {
     let root = "- mkfs: {name: mkfs_root, base: BASE, mount: {mount_point: /}}\n";
     let disk = "- local_loop: {name: image0}\n";
     let lvm = "- lvm: {name: l, pvs: [{name: pv, base: image0}], vgs: [{name: vg, base: [pv]}], \
                lvs: [{name: lv, base: vg, extents: 100%VG}]}\n";
-    let refused = |what: &str| format!("{what} is not supported yet by the namespace appliance");
+    let refused = |what: &str| format!("{what} takes block devices");
     let on_disk = root.replace("BASE", "image0");
     let table = [
         (
@@ -221,26 +221,30 @@ fn disks_beyond_plain_ones_are_refused_by_name() {
         ),
         (
             format!("- local_loop: {{name: image0, directory: /d}}\n{on_disk}"),
-            refused("'image0': directory /d"),
+            "'image0': an image file in a directory of its own (/d) is not supported".into(),
         ),
     ];
     for caller in callers() {
         for (config, text) in &table {
             let run = build(&caller).env("DIB_BLOCK_DEVICE_CONFIG", config).args([
+                "--appliance",
+                "namespace",
                 "-t",
                 "raw",
                 "safedib-fake-os",
             ]);
             fails_early(&run, &[text]);
         }
-        let run = build(&caller)
-            .env("DIB_BLOCK_DEVICE_CONFIG", format!("{disk}{on_disk}"))
-            .env("DIB_BLOCK_SIZE", "4096")
-            .args(["-t", "raw", "safedib-fake-os"]);
-        fails_early(
-            &run,
-            &["a disk with sectors of 4096 bytes (DIB_BLOCK_SIZE)"],
-        );
+        for (size, text) in [
+            ("4096", refused("'image0': block_size 4096")),
+            ("banana", "DIB_BLOCK_SIZE is 'banana'".into()),
+        ] {
+            let run = build(&caller)
+                .env("DIB_BLOCK_DEVICE_CONFIG", format!("{disk}{on_disk}"))
+                .env("DIB_BLOCK_SIZE", size)
+                .args(["--appliance", "namespace", "-t", "raw", "safedib-fake-os"]);
+            fails_early(&run, &[&text]);
+        }
     }
 }
 

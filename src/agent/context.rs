@@ -7,6 +7,9 @@ use super::error::Error;
 use super::output::Log;
 use super::spawn::{self, Invocation};
 use super::variables::Variables;
+use crate::blockdev::state::State;
+use crate::blockdev::Layout;
+use crate::plan::{RawDisk, RAW_DISK};
 use crate::protocol::Breaks;
 
 /// The state of a session.
@@ -29,6 +32,16 @@ pub(crate) struct Context {
     pub(crate) size_kib: Option<u64>,
     /// The tree of each filesystem node, once the target has been split.
     pub(crate) trees: BTreeMap<String, PathBuf>,
+    /// Block devices that are there now.
+    pub(crate) devices: Option<Devices>,
+}
+
+/// Block devices of the image.
+pub(crate) struct Devices {
+    /// What they are.
+    pub(crate) state: State,
+    /// Size of the disk.
+    pub(crate) bytes: u64,
 }
 
 impl Context {
@@ -47,10 +60,20 @@ impl Context {
         self.build_dir.join("hooks")
     }
 
-    /// The raw disk (upstream: `NODE.raw` in `TMP_IMAGE_DIR`, with the default
-    /// layout's node name).
-    pub(crate) fn raw_disk(&self) -> PathBuf {
-        self.image_dir.join("image0.raw")
+    /// Bytes of the disk: what the layout fixes, or else what was measured.
+    pub(crate) fn disk_bytes(&self, layout: &Layout) -> Result<u64, Error> {
+        let fixed = layout.disks.first().and_then(|disk| disk.size);
+        let measured = self.size_kib.map(|kib| kib * 1024);
+        fixed.or(measured).ok_or(Error::NoDiskSize)
+    }
+
+    /// The file of the raw disk (upstream: `NODE.raw` in `TMP_IMAGE_DIR`, with
+    /// the default layout's node name).
+    pub(crate) fn disk(&self, disk: RawDisk) -> PathBuf {
+        match disk {
+            RawDisk::WorkDirectory => self.image_dir.join("image0.raw"),
+            RawDisk::OutputDirectory => self.output_dir.join(RAW_DISK),
+        }
     }
 
     /// Prints a line to the log.

@@ -2,7 +2,10 @@
 
 use super::context::Context;
 use super::error::Error;
-use super::{finalise, hooks, measure, merge, mounts, pack, resolv, side, split, stray, target};
+use super::{
+    disks, finalise, handoff, hooks, measure, merge, mounts, pack, resolv, side, split, stray,
+    target,
+};
 use crate::plan::Step;
 
 /// Executes one step.
@@ -40,14 +43,36 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
             output,
             remove_input,
         } => pack::gzip(context, &program, &input, &output, remove_input),
-        Step::AssembleDisk { layout } => pack::assemble(context, &layout),
+        Step::AssembleDisk { layout, disk } => pack::assemble(context, &layout, disk),
         Step::ConvertDisk {
+            disk,
             format,
             compress,
             options,
             output,
-        } => pack::convert_disk(context, &format, compress, options.as_deref(), &output),
-        Step::TakeRawDisk { output } => pack::take_raw_disk(context, &output),
+        } => pack::convert_disk(
+            context,
+            disk,
+            &format,
+            compress,
+            options.as_deref(),
+            &output,
+        ),
+        Step::TakeRawDisk { disk, output } => pack::take_raw_disk(context, disk, &output),
+        Step::PrepareTree { layout } => split::prepare(context, &layout),
+        Step::CreateRawDisk { layout } => disks::create_raw(context, &layout),
+        Step::CreateDevices {
+            graph,
+            layout,
+            block_size,
+            populated,
+        } => disks::create(context, &graph, &layout, block_size, populated),
+        Step::FillTarget { from } => handoff::fill_target(context, from),
+        Step::ReleaseDevices => disks::release(context),
+        Step::PackTree { from } => handoff::pack_tree(context, from),
+        Step::PackHandoff { scratch } => handoff::pack(context, scratch),
+        Step::UnpackHandoff { scratch } => handoff::unpack(context, scratch),
+        Step::RenewResolvConf => resolv::renew(context),
         Step::CollectSideFiles {
             directory,
             name,

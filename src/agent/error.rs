@@ -50,6 +50,12 @@ pub(crate) enum Error {
     BlockDevice(String),
     #[error("the size of the disk is not known: no step has measured the tree")]
     NoDiskSize,
+    #[error("no step has made the block devices that this one gives up")]
+    NoDevices,
+    #[error(transparent)]
+    Devices(#[from] crate::blockdev::devices::Error),
+    #[error(transparent)]
+    BlockDevices(#[from] crate::blockdev::Error),
     #[error("step needs filesystem trees, but no step has split the target")]
     NotSplit,
     #[error("cannot talk to the driver: {0}")]

@@ -25,9 +25,11 @@ mod channel;
 mod context;
 mod devices;
 mod devnodes;
+mod disks;
 mod dispatch;
 mod error;
 mod finalise;
+mod handoff;
 mod hooks;
 mod inside;
 mod install;
@@ -91,6 +93,7 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
         breaks: session.breaks,
         size_kib: None,
         trees: BTreeMap::new(),
+        devices: None,
     };
     let mut running = 0;
     let result = prepare(&mut context).and_then(|()| {

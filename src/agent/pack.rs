@@ -8,11 +8,15 @@ use super::error::Error as AgentError;
 use super::paths;
 use crate::blockdev::Layout;
 use crate::output::{archive, convert, disk, NodeRegistry};
-use crate::plan::Archive;
+use crate::plan::{Archive, RawDisk};
 
 pub(crate) use crate::output::Error;
 
-fn nodes() -> Result<NodeRegistry, Error> {
+/// The device nodes that have placeholders.
+///
+/// # Errors
+/// An unreadable registry.
+pub(crate) fn nodes() -> Result<NodeRegistry, Error> {
     NodeRegistry::load(Path::new(paths::NODES))
 }
 
@@ -43,19 +47,16 @@ pub(crate) fn gzip(
 }
 
 /// Makes the raw disk from the trees of its filesystems.
-pub(crate) fn assemble(context: &mut Context, layout: &Layout) -> Result<(), AgentError> {
+pub(crate) fn assemble(
+    context: &mut Context,
+    layout: &Layout,
+    disk: RawDisk,
+) -> Result<(), AgentError> {
     if context.trees.is_empty() {
         return Err(AgentError::NotSplit);
     }
-    let size = match (
-        layout.disks.first().and_then(|disk| disk.size),
-        context.size_kib,
-    ) {
-        (Some(bytes), _) => bytes,
-        (None, Some(kib)) => kib * 1024,
-        (None, None) => return Err(AgentError::NoDiskSize),
-    };
-    let raw = context.raw_disk();
+    let size = context.disk_bytes(layout)?;
+    let raw = context.disk(disk);
     Ok(disk::assemble(
         layout,
         &context.trees,
@@ -68,6 +69,7 @@ pub(crate) fn assemble(context: &mut Context, layout: &Layout) -> Result<(), Age
 /// Converts the raw disk.
 pub(crate) fn convert_disk(
     context: &mut Context,
+    disk: RawDisk,
     format: &str,
     compress: bool,
     options: Option<&str>,
@@ -75,19 +77,16 @@ pub(crate) fn convert_disk(
 ) -> Result<(), AgentError> {
     context.say("Converting image using qemu-img convert")?;
     let output = context.output_dir.join(output);
-    Ok(convert::convert(
-        &context.raw_disk(),
-        format,
-        compress,
-        options,
-        &output,
-    )?)
+    let raw = context.disk(disk);
+    Ok(convert::convert(&raw, format, compress, options, &output)?)
 }
 
-/// Moves the raw disk to the output directory.
-pub(crate) fn take_raw_disk(context: &mut Context, output: &str) -> Result<(), AgentError> {
-    Ok(convert::take_raw(
-        &context.raw_disk(),
-        &context.output_dir.join(output),
-    )?)
+/// Moves the raw disk to its name in the output directory.
+pub(crate) fn take_raw_disk(
+    context: &mut Context,
+    disk: RawDisk,
+    output: &str,
+) -> Result<(), AgentError> {
+    let raw = context.disk(disk);
+    Ok(convert::take_raw(&raw, &context.output_dir.join(output))?)
 }

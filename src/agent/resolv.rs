@@ -44,11 +44,30 @@ pub(crate) fn install(context: &mut Context) -> Result<(), Error> {
     if lstat(&path).is_some() {
         fs::rename(&path, &saved).map_err(Error::io("save", &shown))?;
     }
+    write(&path).map_err(Error::io("write", &shown))
+}
+
+/// Writes this appliance's resolv.conf over the one that another appliance has
+/// installed. A link, or an immutable file, is the target's own and stays.
+///
+/// # Errors
+/// The target has no `/etc`, or it cannot be written.
+pub(crate) fn renew(context: &mut Context) -> Result<(), Error> {
+    let path = etc(context)?.join(NAME);
+    let shown = context.target().join("etc").join(NAME);
+    let installed =
+        fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && !is_immutable(&path));
+    match installed {
+        true => write(&path).map_err(Error::io("write", &shown)),
+        false => Ok(()),
+    }
+}
+
+fn write(path: &Path) -> io::Result<()> {
     let contents =
         fs::read("/etc/resolv.conf").unwrap_or_else(|_| b"nameserver 8.8.8.8\n".to_vec());
-    fs::write(&path, contents)
-        .and_then(|()| fs::set_permissions(&path, PermissionsExt::from_mode(0o777)))
-        .map_err(Error::io("write", &shown))
+    fs::write(path, contents)?;
+    fs::set_permissions(path, PermissionsExt::from_mode(0o777))
 }
 
 /// Puts the saved resolv.conf back, unless the target has meanwhile got a link

@@ -23,9 +23,8 @@ use crate::blockdev::{Filesystem, Layout};
 /// # Errors
 /// The layout has no root filesystem, or a mount point is no directory.
 pub(crate) fn split(context: &mut Context, layout: &Layout) -> Result<(), Error> {
+    prepare(context, layout)?;
     let built = context.built();
-    write_fstab(&built, layout).map_err(Error::io("write", built.join("etc/fstab")))?;
-    drop_hidden(context, &built)?;
     let mounted: Vec<(&Filesystem, &str)> = layout
         .filesystems
         .iter()
@@ -41,7 +40,6 @@ pub(crate) fn split(context: &mut Context, layout: &Layout) -> Result<(), Error>
     for (filesystem, point) in mounted {
         let relative = Path::new(point.trim_start_matches('/'));
         let tree = if relative.as_os_str().is_empty() {
-            root_directory(&built).map_err(Error::io("set the mode of", &built))?;
             built.clone()
         } else {
             let tree = context.build_dir.join("filesystems").join(&filesystem.node);
@@ -58,6 +56,18 @@ pub(crate) fn split(context: &mut Context, layout: &Layout) -> Result<(), Error>
         context.trees.insert(filesystem.node.clone(), tree);
     }
     Ok(())
+}
+
+/// Writes `etc/fstab` into the built tree and removes what upstream's copy leaves
+/// behind; its directory becomes what mkfs makes of a root directory.
+///
+/// # Errors
+/// Whatever the filesystem gives.
+pub(crate) fn prepare(context: &mut Context, layout: &Layout) -> Result<(), Error> {
+    let built = context.built();
+    write_fstab(&built, layout).map_err(Error::io("write", built.join("etc/fstab")))?;
+    drop_hidden(context, &built)?;
+    root_directory(&built).map_err(Error::io("set the mode of", &built))
 }
 
 /// The tree that holds a mount point, and the path of the point in it.

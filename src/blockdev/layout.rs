@@ -16,9 +16,17 @@ use super::{
 /// Everything that upstream finds while it sets up and creates the device, with
 /// the node concerned.
 pub fn layout(yaml: &str, params: &RootParams) -> Result<Layout, Error> {
+    graph(yaml, params)?.layout()
+}
+
+/// Turns a configuration into its nodes; arguments as for [`layout()`].
+///
+/// # Errors
+/// As [`layout()`], but for what only the layout shows.
+pub fn graph(yaml: &str, params: &RootParams) -> Result<Graph, Error> {
     let mut config = Config::expand(yaml)?;
     config.merge_root(&params.to_value());
-    Graph::new(&config)?.layout()
+    Graph::new(&config)
 }
 
 impl Graph {

@@ -1,31 +1,47 @@
-//! Which appliance a build gets, and the virtual machine where that is it.
+//! What the host is able to do, and the virtual machine of a build.
 
 use crate::appliance::microvm::{self, Machine};
-use crate::appliance::namespace::{AgentCommand, Janitor};
+use crate::appliance::namespace::{self, AgentCommand, Janitor};
 use crate::appliance::{ApplianceSpec, Running};
-use crate::plan::{self, ApplianceKind, Plan};
+use crate::plan::{Abilities, ApplianceKind, Plan, PlannedTool};
 use crate::report::LogWriter;
-use crate::request::BuildRequest;
+use crate::request::{ApplianceChoice, BuildRequest};
 
 use super::{host, Error};
 
-/// Whether the steps run in a virtual machine.
-pub(super) fn is_asked_for(request: &BuildRequest) -> bool {
-    plan::choice(request).0 == ApplianceKind::Microvm
+/// How to find out about KVM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kvm {
+    /// As an earlier build of this boot has found it.
+    AsRemembered,
+    /// Start a machine, if nobody has yet.
+    Probe,
 }
 
-/// The log line about the choice.
-pub(super) fn announcement(request: &BuildRequest) -> String {
-    let (kind, why) = plan::choice(request);
-    let why = match kind {
-        ApplianceKind::Namespace if why != "asked for" => "no step needs a block device",
-        _ => why,
+/// What this host is able to do, as far as the choice of an appliance for
+/// `request` depends on it.
+///
+/// # Errors
+/// None of the host's lacks: those are answers.
+pub(super) fn abilities(
+    request: &BuildRequest,
+    kvm: Kvm,
+    say: &mut dyn FnMut(&str),
+) -> Result<Abilities, Error> {
+    let no_namespace = match request.appliance {
+        ApplianceChoice::Namespace => None,
+        _ => namespace::check(!request.no_network).err(),
     };
-    let name = match kind {
-        ApplianceKind::Microvm => "microvm",
-        ApplianceKind::Namespace => "namespace",
+    let kvm = match (request.appliance, kvm) {
+        (ApplianceChoice::Auto, Kvm::Probe) => false,
+        (ApplianceChoice::Auto, Kvm::AsRemembered) => false,
+        _ => false,
     };
-    format!("safedib: {name} appliance for every step: {why}")
+    let _ = say;
+    Ok(Abilities {
+        no_namespace: no_namespace.map(|error| error.to_string()),
+        kvm,
+    })
 }
 
 fn options(request: &BuildRequest) -> Machine {
@@ -39,15 +55,17 @@ fn options(request: &BuildRequest) -> Machine {
     }
 }
 
-/// Refuses a build that needs a command which the host has, but not from a
-/// package that the machine gets.
+/// Refuses a build that needs a command which the host, or the machine, lacks.
+/// A machine has those of packages that it is made of.
 pub(super) fn check_tools(request: &BuildRequest, plan: &Plan) -> Result<(), Error> {
-    if !is_asked_for(request) {
+    host::check_tools(plan)?;
+    if !plan.uses(ApplianceKind::Microvm) {
         return Ok(());
     }
     let packages = microvm::packages(&options(request))?;
     let has = |name: &str| packages.iter().any(|package| package == name);
-    match plan.tools.iter().find(|tool| !has(tool.package)) {
+    let lacks = |tool: &&PlannedTool| tool.in_machine && !has(tool.package);
+    match plan.tools.iter().find(lacks) {
         Some(tool) => Err(host::missing(tool)),
         None => Ok(()),
     }
@@ -66,14 +84,14 @@ pub(super) fn start(
     Ok(microvm::start_watched(spec, agent, &machine, janitor, say)?)
 }
 
-/// What to try when the appliance has died.
-pub(super) fn hint_on_death(request: &BuildRequest) -> &'static str {
-    match is_asked_for(request) {
-        true => {
+/// What to try when an appliance has died.
+pub(super) fn hint_on_death(kind: ApplianceKind) -> &'static str {
+    match kind {
+        ApplianceKind::Microvm => {
             "this is not a failed hook: if it ran out of memory give it more with --memsize; \
              its disk is in TMP_DIR, which must have room"
         }
-        false => {
+        ApplianceKind::Namespace => {
             "this is not a failed hook: look for the out-of-memory killer (dmesg), \
              or set DIB_NO_TMPFS=1 to build on disk"
         }

@@ -84,6 +84,15 @@ pub(super) fn work_dirs(request: &BuildRequest, suffix: &str, tmpfs: bool) -> [W
     })
 }
 
+/// The same two directories of a machine: they lie on its scratch disk, which
+/// lies below `TMP_DIR`.
+pub(super) fn machine_dirs(request: &BuildRequest, suffix: &str) -> [WorkDir; 2] {
+    let mut directories = work_dirs(request, suffix, true);
+    let disk = request.tmp_dir.join(format!("dib_machine.{suffix}"));
+    directories[0].on_disk = Some(disk);
+    directories
+}
+
 /// Creates a directory of the caller that hooks write to.
 ///
 /// # Errors

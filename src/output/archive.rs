@@ -29,11 +29,16 @@ pub fn pack(
     File::create(output).map_err(io_error("create", output))?;
     match archive {
         Archive::Tar => {
-            tar(tree, output, None)?;
+            tar(tree, output, &kernel_trees(), None)?;
             tar_nodes::patch(output, "./", &outside_kernel_trees(&nodes))
         }
         Archive::Aci { manifest } => {
-            tar(tree, output, Some("--transform=s,^.,rootfs,S"))?;
+            tar(
+                tree,
+                output,
+                &kernel_trees(),
+                Some("--transform=s,^.,rootfs,S"),
+            )?;
             tar_nodes::patch(output, "rootfs/", &outside_kernel_trees(&nodes))?;
             match manifest {
                 Some(manifest) => append_manifest(output, manifest),
@@ -44,7 +49,29 @@ pub fn pack(
     }
 }
 
+/// Packs all of `tree` for another appliance, but for `except`, names of its top
+/// level. Placeholders of `nodes` become device nodes.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_whole(
+    tree: &Path,
+    output: &Path,
+    except: &[&str],
+    nodes: &NodeRegistry,
+) -> Result<(), Error> {
+    let except: Vec<PathBuf> = except.iter().map(PathBuf::from).collect();
+    let mut nodes = nodes.locate(tree)?;
+    nodes.retain(|node| !except.iter().any(|name| node.path.starts_with(name)));
+    tar(tree, output, &except, None)?;
+    tar_nodes::patch(output, "./", &nodes)
+}
+
 /// `./sys` and `./proc` are not in the archive, nor is what they hold.
+fn kernel_trees() -> [PathBuf; 2] {
+    ["sys", "proc"].map(PathBuf::from)
+}
+
 fn outside_kernel_trees(nodes: &[PlacedNode]) -> Vec<PlacedNode> {
     nodes
         .iter()
@@ -55,7 +82,12 @@ fn outside_kernel_trees(nodes: &[PlacedNode]) -> Vec<PlacedNode> {
 
 /// Upstream's tar, with a stable order and owners by number: names would come
 /// from the appliance's passwd. Really sparse files stay sparse.
-fn tar(tree: &Path, output: &Path, transform: Option<&str>) -> Result<(), Error> {
+fn tar(
+    tree: &Path,
+    output: &Path,
+    except: &[PathBuf],
+    transform: Option<&str>,
+) -> Result<(), Error> {
     Tool::new("tar", "tar")?
         .arg("-C")
         .arg(tree)
@@ -63,7 +95,12 @@ fn tar(tree: &Path, output: &Path, transform: Option<&str>) -> Result<(), Error>
         .arg(output)
         // A colon in the name of the output does not mean another machine.
         .arg("--force-local")
-        .args(["--anchored", "--exclude=./sys", "--exclude=./proc"])
+        .arg("--anchored")
+        .args(
+            except
+                .iter()
+                .map(|name| format!("--exclude=./{}", name.display())),
+        )
         .args(["--xattrs", "--xattrs-include=*"])
         .args(["--sparse", "--sort=name", "--numeric-owner"])
         .args(transform)

@@ -10,10 +10,12 @@ use crate::elements::{
 };
 use crate::request::{self, BuildRequest, ElementPath, EngineInputs};
 
-use super::refuse;
+use super::route::{Case, Route};
 use super::steps::{self, Parts};
 use super::storage::{storage, Storage};
-use super::{outputs, shares, tools, Error, PlannedOutput, PlannedStep, PlannedTool, Share};
+use super::{
+    outputs, shares, tools, Abilities, Error, PlannedOutput, PlannedStep, PlannedTool, Share,
+};
 
 /// What a build will do: everything that can be known before it starts.
 #[derive(Debug, Clone, Serialize)]
@@ -56,6 +58,11 @@ pub struct PlanInputs<'a> {
     pub ssh_keys: Vec<PathBuf>,
     /// Variables that come with our helper scripts: exported functions, `PS4`.
     pub helper_variables: BTreeMap<String, String>,
+    /// Directories whose new content is kept apart: where hooks see them, and
+    /// where only the new content is seen.
+    pub scratch: Vec<(PathBuf, PathBuf)>,
+    /// What works on this host.
+    pub abilities: &'a Abilities,
     /// Tells whether a path of the host exists.
     pub exists: &'a dyn Fn(&Path) -> bool,
 }
@@ -85,14 +92,16 @@ impl Plan {
         let catalog = Catalog::find(&request.elements_path)?;
         let set = elements::resolve(&request.elements, &catalog)?;
         let merged = elements::merge(&set)?;
-        refuse::block_device_hooks(merged.hooks.values().flatten(), &set)?;
         let storage = storage(request, &set)?;
         let outputs = outputs::outputs(request, &set);
-        if outputs.iter().any(PlannedOutput::needs_disk) {
-            refuse::unpopulatable_filesystems(&storage.layout)?;
-            refuse::block_size(request)?;
-            refuse::beyond_offline(&storage.layout)?;
-        }
+        let route = Route::choose(&Case {
+            request,
+            abilities: inputs.abilities,
+            set: &set,
+            hooks: merged.hooks.values().flatten().collect(),
+            layout: &storage.layout,
+            outputs: &outputs,
+        })?;
         let variables = variables(request, &set, &storage, inputs)?;
         let steps = steps::steps(Parts {
             request,
@@ -100,6 +109,8 @@ impl Plan {
             copies: merged.copies.clone(),
             variables,
             storage: &storage,
+            route: &route,
+            scratch: &inputs.scratch,
             outputs: &outputs,
             collect_from: inputs.paths.collect_from.clone(),
         });
@@ -109,7 +120,7 @@ impl Plan {
             requested: request.elements.clone(),
             shares: shares::shares(request, &set, &inputs.ssh_keys, inputs.exists),
             network: !request.no_network,
-            tools: tools::tools(request, &set, &outputs, &storage.layout),
+            tools: tools::tools(request, &set, &outputs, &storage.layout, &route),
             overrides: catalog.overrides,
             storage_messages: storage.messages,
             elements: set,

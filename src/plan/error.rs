@@ -28,13 +28,45 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A hook that needs a device which this version does not make.
+    /// What the namespace appliance cannot do, where the user wants no other.
+    #[error("{0}")]
+    Lack(#[from] Lack),
+    /// A hook of the phase that made the device before configuration did.
+    #[error(
+        "element '{element}' (asked for by {asked_by}) makes the block device by a hook, which \
+         safedib does not support: {}", path.display()
+    )]
+    BlockDeviceHook {
+        /// Element of the hook.
+        element: String,
+        /// Who asked for it.
+        asked_by: String,
+        /// The hook.
+        path: PathBuf,
+    },
+    /// An image file that would not come out of the appliance.
+    #[error("local_loop node '{node}': an image file in a directory of its own ({directory}) is not supported")]
+    DiskElsewhere {
+        /// local_loop node.
+        node: String,
+        /// The directory.
+        directory: String,
+    },
+    /// Sectors of a size that no loop device has.
+    #[error("DIB_BLOCK_SIZE is '{0}', which is no sector size of a loop device")]
+    BlockSize(String),
+}
+
+/// Why the namespace appliance cannot do something.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Lack {
+    /// A hook needs a block device.
     #[error(
         "element '{}' (asked for by {asked_by}) needs the image as a block device, \
-         which safedib cannot give it yet: {}, line {}: {}",
+         which the namespace appliance does not have: {}, line {}: {}",
         found.element, found.path.display(), found.line, found.why
     )]
-    NeedsBlockDevice {
+    BlockDevice {
         /// The hook, and what in it needs the device.
         found: Box<BlockDeviceUse>,
         /// Who asked for its element.
@@ -54,16 +86,33 @@ pub enum Error {
         mount_point: String,
     },
     /// A layout that only a kernel with block devices can make.
-    #[error("block-device node '{node}': {what} is not supported yet by the namespace appliance")]
+    #[error("block-device node '{node}': {what} takes block devices, which the namespace appliance does not have")]
     BeyondOffline {
         /// Node name.
         node: String,
-        /// What is not supported.
+        /// What takes them.
         what: String,
     },
-    /// Sectors of another size.
-    #[error("a disk with sectors of {0} bytes (DIB_BLOCK_SIZE) is not supported yet")]
-    BlockSize(String),
+}
+
+impl Lack {
+    /// In few words, for the log line about an appliance.
+    pub fn reason(&self) -> String {
+        match self {
+            Lack::BlockDevice { found, .. } => format!(
+                "{}.d/{} of element '{}', line {}: {}",
+                found.phase.name(),
+                found.hook,
+                found.element,
+                found.line,
+                found.why
+            ),
+            Lack::UnpopulatableFilesystem { node, fstype, .. } => {
+                format!("filesystem '{node}' of type {fstype} is filled through a mount")
+            }
+            Lack::BeyondOffline { node, what } => format!("block-device node '{node}': {what}"),
+        }
+    }
 }
 
 impl Explain for Error {
@@ -75,19 +124,21 @@ impl Explain for Error {
             Error::BlockDeviceConfig { .. } => Some(
                 "DIB_BLOCK_DEVICE_CONFIG takes YAML text, or file:// and an absolute path".into(),
             ),
-            Error::NeedsBlockDevice { found, asked_by } => Some(format!(
-                "leave out '{}' and what asks for it ({asked_by}); \
-                 boot loaders come with the microvm appliance",
-                found.element
-            )),
-            Error::UnpopulatableFilesystem { .. } => {
-                Some("use ext4 (FS_TYPE=ext4), or build a tar with -t tar".into())
-            }
-            Error::BeyondOffline { .. } => Some(
-                "use one disk with partitions or a plain filesystem, or build a tar with -t tar"
+            Error::Lack(_) => Some(
+                "let the build choose (--appliance auto), or ask for a virtual machine \
+                 (--appliance microvm)"
                     .into(),
             ),
-            Error::BlockSize(_) => Some("unset DIB_BLOCK_SIZE".into()),
+            Error::BlockDeviceHook {
+                element, asked_by, ..
+            } => Some(format!(
+                "leave out '{element}' and what asks for it ({asked_by}); \
+                 say what it makes in DIB_BLOCK_DEVICE_CONFIG"
+            )),
+            Error::DiskElsewhere { .. } => {
+                Some("leave out 'directory': outputs are written beside -o".into())
+            }
+            Error::BlockSize(_) => Some("use 512 (the default), 1024, 2048 or 4096".into()),
         }
     }
 }

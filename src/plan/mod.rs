@@ -6,8 +6,9 @@
 mod build;
 mod error;
 mod outputs;
-mod refuse;
+mod route;
 mod shares;
+mod stages;
 mod step;
 mod steps;
 mod storage;
@@ -16,10 +17,13 @@ mod tools;
 
 pub use crate::elements::{HookCopy, Location, Phase};
 pub use build::{Plan, PlanInputs, SessionPaths};
-pub use error::Error;
+pub use error::{Error, Lack};
 pub use outputs::PlannedOutput;
+pub use route::Abilities;
 pub use shares::Share;
-pub use step::{ApplianceKind, Archive, PlannedStep, SizePolicy, Step};
-pub use steps::choice;
+pub use stages::Stage;
+pub use step::{
+    ApplianceKind, Archive, PlannedStep, RawDisk, SizePolicy, Step, TreePlace, RAW_DISK,
+};
 pub use storage::Storage;
 pub use tools::PlannedTool;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::elements::ElementSet;
 use crate::request::BuildRequest;
 
-use super::{choice, ApplianceKind};
+use super::ApplianceKind;
 
 /// A path of the host that an appliance shares, at the same path inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub struct Share {
     pub inside: Option<PathBuf>,
     /// Hooks may write to it.
     pub writable: bool,
+    /// The appliance that needs it, if the other has it anyway.
+    pub only_in: Option<ApplianceKind>,
     /// Why it is shared, for the plan.
     pub why: String,
 }
@@ -46,7 +48,6 @@ pub fn shares(
 ) -> Vec<Share> {
     let mut list = ShareList {
         exists,
-        own_usr: choice(request).0 == ApplianceKind::Microvm,
         shares: BTreeMap::new(),
     };
     for path in &request.elements_path {
@@ -88,16 +89,18 @@ pub fn shares(
 
 struct ShareList<'a> {
     exists: &'a dyn Fn(&Path) -> bool,
-    /// The appliance has a `/usr` of its own, made of some of the host's packages.
-    own_usr: bool,
     shares: BTreeMap<PathBuf, Share>,
 }
 
 impl ShareList<'_> {
-    /// What a build cannot do without: elements may be installed below `/usr`.
+    /// What a build cannot do without: elements may be installed below `/usr`,
+    /// and a machine's is made of some of the host's packages only.
     fn needed(&mut self, path: &Path, why: &str) {
-        if self.own_usr && path.starts_with("/usr") && path != Path::new("/usr") {
+        if path.starts_with("/usr") && path != Path::new("/usr") {
             self.add(path, false, why);
+            if let Some(share) = self.shares.get_mut(path) {
+                share.only_in = Some(ApplianceKind::Microvm);
+            }
         } else {
             self.read_only(path, why);
         }
@@ -120,6 +123,7 @@ impl ShareList<'_> {
             path: path.into(),
             inside: None,
             writable,
+            only_in: None,
             why: why.into(),
         });
         share.writable |= writable;
@@ -133,7 +137,9 @@ impl ShareList<'_> {
                 .iter()
                 .rev()
                 .find(|parent| path.starts_with(&parent.path))
-                .is_some_and(|parent| parent.writable == share.writable);
+                .is_some_and(|parent| {
+                    parent.writable == share.writable && parent.only_in == share.only_in
+                });
             if !covered {
                 kept.push(share);
             }
@@ -167,7 +173,6 @@ mod tests {
     fn a_path_that_will_be_made_is_shared_before_it_exists() {
         let mut list = ShareList {
             exists: &|_| false,
-            own_usr: false,
             shares: BTreeMap::new(),
         };
         list.add(Path::new("/srv/missing"), true, "a");
@@ -181,7 +186,6 @@ mod tests {
         let exists = |_: &Path| true;
         let mut list = ShareList {
             exists: &exists,
-            own_usr: false,
             shares: BTreeMap::new(),
         };
         list.read_only(Path::new("/srv/elements"), "a");

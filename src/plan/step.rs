@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::blockdev::Layout;
+use crate::blockdev::{Graph, Layout};
 use crate::elements::{HookCopy, Phase};
 
 /// What a step needs of the appliance that runs it.
@@ -59,6 +59,31 @@ pub enum Archive {
     },
     /// `NAME.squash`.
     Squashfs,
+}
+
+/// Where the raw disk lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawDisk {
+    /// In the appliance's own `TMP_IMAGE_DIR`.
+    WorkDirectory,
+    /// In the output directory as [`RAW_DISK`], where other appliances see it.
+    OutputDirectory,
+}
+
+/// [`RawDisk::OutputDirectory`]: the file, in the output directory.
+pub const RAW_DISK: &str = ".disk.raw";
+
+/// A place of the target's tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TreePlace {
+    /// `$TMP_BUILD_DIR/mnt`.
+    Target,
+    /// `$TMP_BUILD_DIR/built`.
+    Built,
+    /// The archive that another appliance has packed.
+    Handoff,
 }
 
 /// One step of a build. Paths of outputs are file names in the session's
@@ -152,9 +177,13 @@ pub enum Step {
     AssembleDisk {
         /// The disk layout.
         layout: Layout,
+        /// Where to.
+        disk: RawDisk,
     },
     /// Convert the raw disk with `qemu-img convert`.
     ConvertDisk {
+        /// From where.
+        disk: RawDisk,
         /// qemu-img's name of the format.
         format: String,
         /// `-c`.
@@ -166,9 +195,62 @@ pub enum Step {
     },
     /// Move the raw disk to the output directory; the last use of it.
     TakeRawDisk {
+        /// From where.
+        disk: RawDisk,
         /// File name in the output directory.
         output: String,
     },
+    /// Write `etc/fstab` into the built tree and drop what upstream's copy into
+    /// the filesystems leaves behind.
+    PrepareTree {
+        /// The disk layout.
+        layout: Layout,
+    },
+    /// Make the empty raw disk of [`RawDisk::OutputDirectory`], of the measured size.
+    CreateRawDisk {
+        /// The disk layout, which may fix the size.
+        layout: Layout,
+    },
+    /// Make block devices over the machine's image disk, filesystems on them,
+    /// mount those at `mnt`; export `IMAGE_BLOCK_DEVICE` and `IMAGE_BLOCK_DEVICES`
+    /// (`dib-block-device create`).
+    CreateDevices {
+        /// What is made, in what order.
+        graph: Graph,
+        /// The disk layout, which may fix the size.
+        layout: Layout,
+        /// Bytes of a sector, whatever is configured.
+        block_size: Option<u32>,
+        /// The disk has it all already.
+        populated: bool,
+    },
+    /// Copy the tree to the mounted filesystems, or a handed-over tree to `mnt`;
+    /// where it was, it is gone afterwards.
+    FillTarget {
+        /// Where it is.
+        from: TreePlace,
+    },
+    /// Unmount the filesystems, give up the devices, cut the image disk to its
+    /// size (`dib-block-device umount`, `cleanup`).
+    ReleaseDevices,
+    /// Pack the tree for another appliance.
+    PackTree {
+        /// Where it is.
+        from: TreePlace,
+    },
+    /// Pack the rest for another appliance: the hooks' work directories, the
+    /// measured size, and directories whose new content is kept apart.
+    PackHandoff {
+        /// Where only the new content is seen, for each.
+        scratch: Vec<PathBuf>,
+    },
+    /// Take what [`Step::PackHandoff`] of another appliance has packed.
+    UnpackHandoff {
+        /// Where hooks see the directories, in the same order.
+        scratch: Vec<PathBuf>,
+    },
+    /// Write this appliance's resolv.conf over the one of the appliance before.
+    RenewResolvConf,
     /// Bring the files that hooks wrote beside the image, and that belong to
     /// its name, to `side/` in the output directory.
     CollectSideFiles {

@@ -4,22 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::elements::{HookCopy, Phase};
-use crate::request::{ApplianceChoice, BuildRequest, OutputFormat};
+use crate::request::{BuildRequest, OutputFormat};
 
-use super::{ApplianceKind, Archive, PlannedOutput, PlannedStep, Step, Storage};
+use super::route::{DiskMaking, Place, Route};
+use super::{Archive, PlannedOutput, PlannedStep, RawDisk, Step, Storage, TreePlace};
 
 /// Name of the tar that only serves `-t tgz` or `-t docker`, in the output directory.
 pub(super) const PRIVATE_TAR: &str = ".private.tar";
-
-/// Where the steps of a request run, and why: nothing that is built so far needs
-/// a block device, so the microvm is for those who ask for it.
-pub fn choice(request: &BuildRequest) -> (ApplianceKind, &'static str) {
-    match request.appliance {
-        ApplianceChoice::Microvm => (ApplianceKind::Microvm, "asked for"),
-        ApplianceChoice::Namespace => (ApplianceKind::Namespace, "asked for"),
-        ApplianceChoice::Auto => (ApplianceKind::Namespace, "needs no block device"),
-    }
-}
 
 /// What the steps are made of.
 pub(super) struct Parts<'a> {
@@ -28,28 +19,84 @@ pub(super) struct Parts<'a> {
     pub copies: Vec<HookCopy>,
     pub variables: BTreeMap<String, String>,
     pub storage: &'a Storage,
+    pub route: &'a Route,
+    /// Directories whose new content is kept apart: where hooks see them, and
+    /// where only the new content is seen.
+    pub scratch: &'a [(PathBuf, PathBuf)],
     pub outputs: &'a [PlannedOutput],
     pub collect_from: PathBuf,
 }
 
 /// Lists the steps.
 pub(super) fn steps(parts: Parts) -> Vec<PlannedStep> {
-    let mut list = Vec::new();
+    let route = parts.route;
+    let mut list = List::at(&route.root);
+    root_steps(&parts, &mut list);
+    if route.root.kind != route.tree.kind {
+        list.push(Step::PackTree {
+            from: TreePlace::Target,
+        });
+        hand_over(&parts, &mut list, &route.tree);
+        list.extend([
+            Step::CreateTarget,
+            Step::FillTarget {
+                from: TreePlace::Handoff,
+            },
+        ]);
+    }
     tree_steps(&parts, &mut list);
+    measure_steps(&parts, &mut list);
+    disk_steps(&parts, &mut list);
     finish_steps(&parts, &mut list);
     output_steps(&parts, &mut list);
-    let (appliance, why) = choice(parts.request);
-    list.into_iter()
-        .map(|step| PlannedStep {
-            step,
-            appliance,
-            why: why.into(),
-        })
-        .collect()
+    list.steps
 }
 
-fn tree_steps(parts: &Parts, list: &mut Vec<Step>) {
-    let request = parts.request;
+/// Steps that are planned, and where the next one runs.
+struct List<'a> {
+    place: &'a Place,
+    steps: Vec<PlannedStep>,
+}
+
+impl<'a> List<'a> {
+    fn at(place: &'a Place) -> Self {
+        List {
+            place,
+            steps: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, step: Step) {
+        self.steps.push(PlannedStep {
+            step,
+            appliance: self.place.kind,
+            why: self.place.why.clone(),
+        });
+    }
+
+    fn extend(&mut self, steps: impl IntoIterator<Item = Step>) {
+        steps.into_iter().for_each(|step| self.push(step));
+    }
+}
+
+/// Goes on in another appliance, which knows nothing yet.
+fn hand_over<'a>(parts: &Parts<'a>, list: &mut List<'a>, to: &'a Place) {
+    list.push(Step::PackHandoff {
+        scratch: parts.scratch.iter().map(|at| at.1.clone()).collect(),
+    });
+    list.place = to;
+    list.extend([
+        Step::SetVariables {
+            set: parts.variables.clone(),
+            unset: Vec::new(),
+        },
+        Step::UnpackHandoff {
+            scratch: parts.scratch.iter().map(|at| at.0.clone()).collect(),
+        },
+    ]);
+}
+
+fn root_steps(parts: &Parts, list: &mut List) {
     list.extend([
         Step::SetVariables {
             set: parts.variables.clone(),
@@ -62,6 +109,12 @@ fn tree_steps(parts: &Parts, list: &mut Vec<Step>) {
         },
         Step::RunHooks { phase: Phase::Root },
         Step::CheckRootDeployed,
+    ]);
+}
+
+fn tree_steps(parts: &Parts, list: &mut List) {
+    let request = parts.request;
+    list.extend([
         Step::InstallResolvConf,
         Step::MountKernelFilesystems,
         Step::WriteHookFile {
@@ -85,7 +138,7 @@ fn tree_steps(parts: &Parts, list: &mut Vec<Step>) {
     }
 }
 
-fn finish_steps(parts: &Parts, list: &mut Vec<Step>) {
+fn measure_steps(parts: &Parts, list: &mut List) {
     list.extend([
         Step::UnmountTarget,
         Step::MoveTargetToBuilt,
@@ -95,49 +148,78 @@ fn finish_steps(parts: &Parts, list: &mut Vec<Step>) {
         Step::RunHooks {
             phase: Phase::BlockDevice,
         },
-        Step::SplitFilesystems {
-            layout: parts.storage.layout.clone(),
-        },
-        Step::MountKernelFilesystems,
-        Step::RunHooks {
-            phase: Phase::PreFinalise,
-        },
-        Step::RunHooks {
-            phase: Phase::Finalise,
-        },
-        Step::RunHooks {
-            phase: Phase::Cleanup,
-        },
+    ]);
+}
+
+/// Gives the target its filesystems: trees of their own, or real ones.
+fn disk_steps<'a>(parts: &Parts<'a>, list: &mut List<'a>) {
+    let (route, storage) = (parts.route, parts.storage);
+    let layout = storage.layout.clone();
+    let DiskMaking::Devices { populated } = route.disk else {
+        list.push(Step::SplitFilesystems { layout });
+        return;
+    };
+    let moves = route.tree.kind != route.device.kind;
+    if populated {
+        list.extend([
+            Step::SplitFilesystems {
+                layout: layout.clone(),
+            },
+            Step::AssembleDisk {
+                layout: layout.clone(),
+                disk: RawDisk::OutputDirectory,
+            },
+        ]);
+    } else {
+        list.push(Step::PrepareTree {
+            layout: layout.clone(),
+        });
+    }
+    if moves && !populated {
+        list.extend([
+            Step::CreateRawDisk {
+                layout: layout.clone(),
+            },
+            Step::PackTree {
+                from: TreePlace::Built,
+            },
+        ]);
+    }
+    if moves {
+        hand_over(parts, list, &route.device);
+    }
+    list.push(Step::CreateDevices {
+        graph: storage.graph.clone(),
+        layout,
+        block_size: storage.block_size,
+        populated,
+    });
+    if !populated {
+        let from = if moves {
+            TreePlace::Handoff
+        } else {
+            TreePlace::Built
+        };
+        list.push(Step::FillTarget { from });
+    }
+    if moves {
+        list.push(Step::RenewResolvConf);
+    }
+}
+
+fn finish_steps(parts: &Parts, list: &mut List) {
+    list.push(Step::MountKernelFilesystems);
+    for phase in [Phase::PreFinalise, Phase::Finalise, Phase::Cleanup] {
+        list.push(Step::RunHooks { phase });
+    }
+    list.extend([
         Step::FinaliseTarget,
         Step::UnmountTarget,
         Step::EndStrayProcesses,
     ]);
-}
-
-/// Archives first, as upstream packs them while the target is mounted; then
-/// the disk and its conversions; raw last, because it takes the disk away.
-fn output_steps(parts: &Parts, list: &mut Vec<Step>) {
     archive_steps(parts, list);
-    let disks: Vec<_> = parts.outputs.iter().filter(|o| o.needs_disk()).collect();
-    if !disks.is_empty() {
-        list.push(Step::AssembleDisk {
-            layout: parts.storage.layout.clone(),
-        });
-    }
-    for output in &disks {
-        if let Some(name) = output.format.qemu_img_name() {
-            list.push(Step::ConvertDisk {
-                format: name.into(),
-                compress: output.format == OutputFormat::Qcow2 && parts.request.compress,
-                options: parts.request.qemu_img_options.clone(),
-                output: output.staged.clone(),
-            });
-        }
-    }
-    for output in disks.iter().filter(|o| o.format == OutputFormat::Raw) {
-        list.push(Step::TakeRawDisk {
-            output: output.staged.clone(),
-        });
+    if matches!(parts.route.disk, DiskMaking::Devices { .. }) {
+        list.push(Step::ReleaseDevices);
     }
     let image = parts.request.image_path();
     list.push(Step::CollectSideFiles {
@@ -147,33 +229,62 @@ fn output_steps(parts: &Parts, list: &mut Vec<Step>) {
     });
 }
 
-fn archive_steps(parts: &Parts, list: &mut Vec<Step>) {
-    let staged = |format: &OutputFormat| {
-        parts
-            .outputs
-            .iter()
-            .find(|output| output.format == *format)
-            .map(|output| output.staged.clone())
+/// What only reads what is done: the conversions of the disk, raw last, because
+/// it takes the disk away.
+fn output_steps<'a>(parts: &Parts<'a>, list: &mut List<'a>) {
+    list.place = &parts.route.convert;
+    gzip_step(parts, list);
+    let disks: Vec<_> = parts.outputs.iter().filter(|o| o.needs_disk()).collect();
+    let disk = match parts.route.disk {
+        DiskMaking::Offline => RawDisk::WorkDirectory,
+        DiskMaking::Devices { .. } => RawDisk::OutputDirectory,
     };
-    let tar = staged(&OutputFormat::Tar);
-    let needs_private = staged(&OutputFormat::Docker).is_some();
-    let tgz = staged(&OutputFormat::Tgz);
-    if tar.is_some() || tgz.is_some() || needs_private {
-        let name = tar.clone().unwrap_or_else(|| PRIVATE_TAR.into());
-        list.push(Step::PackArchive {
-            archive: Archive::Tar,
-            output: name.clone(),
+    if !disks.is_empty() && parts.route.disk == DiskMaking::Offline {
+        list.push(Step::AssembleDisk {
+            layout: parts.storage.layout.clone(),
+            disk,
         });
-        if let Some(output) = tgz {
-            list.push(Step::Gzip {
-                program: parts.request.gzip.clone(),
-                input: name,
-                output,
-                remove_input: tar.is_none() && !needs_private,
+    }
+    for output in &disks {
+        if let Some(name) = output.format.qemu_img_name() {
+            list.push(Step::ConvertDisk {
+                disk,
+                format: name.into(),
+                compress: output.format == OutputFormat::Qcow2 && parts.request.compress,
+                options: parts.request.qemu_img_options.clone(),
+                output: output.staged.clone(),
             });
         }
     }
-    if let Some(output) = staged(&OutputFormat::Aci) {
+    for output in disks.iter().filter(|o| o.format == OutputFormat::Raw) {
+        list.push(Step::TakeRawDisk {
+            disk,
+            output: output.staged.clone(),
+        });
+    }
+}
+
+fn staged(parts: &Parts, format: OutputFormat) -> Option<String> {
+    let found = parts.outputs.iter().find(|output| output.format == format);
+    found.map(|output| output.staged.clone())
+}
+
+/// The tar that `-t tgz` compresses: the user's own, or a private one.
+fn tar_name(parts: &Parts) -> String {
+    staged(parts, OutputFormat::Tar).unwrap_or_else(|| PRIVATE_TAR.into())
+}
+
+/// Archives are packed while the target is mounted, as upstream does it.
+fn archive_steps(parts: &Parts, list: &mut List) {
+    let of = |format| staged(parts, format);
+    let wanted = [OutputFormat::Tar, OutputFormat::Tgz, OutputFormat::Docker];
+    if wanted.into_iter().any(|format| of(format).is_some()) {
+        list.push(Step::PackArchive {
+            archive: Archive::Tar,
+            output: tar_name(parts),
+        });
+    }
+    if let Some(output) = of(OutputFormat::Aci) {
         list.push(Step::PackArchive {
             archive: Archive::Aci {
                 manifest: parts.request.aci_manifest.clone(),
@@ -181,10 +292,22 @@ fn archive_steps(parts: &Parts, list: &mut Vec<Step>) {
             output,
         });
     }
-    if let Some(output) = staged(&OutputFormat::Squashfs) {
+    if let Some(output) = of(OutputFormat::Squashfs) {
         list.push(Step::PackArchive {
             archive: Archive::Squashfs,
             output,
+        });
+    }
+}
+
+fn gzip_step(parts: &Parts, list: &mut List) {
+    let used = [OutputFormat::Tar, OutputFormat::Docker];
+    if let Some(output) = staged(parts, OutputFormat::Tgz) {
+        list.push(Step::Gzip {
+            program: parts.request.gzip.clone(),
+            input: tar_name(parts),
+            output,
+            remove_input: used.into_iter().all(|f| staged(parts, f).is_none()),
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::blockdev::{self, Layout, RootParams};
+use crate::blockdev::{self, Graph, Layout, RootParams};
 use crate::elements::ElementSet;
 use crate::request::BuildRequest;
 
@@ -16,6 +16,10 @@ const EFI_PADDING_KIB: u64 = 525 * 1024;
 pub struct Storage {
     /// The layout.
     pub layout: Layout,
+    /// The nodes that it comes from.
+    pub graph: Graph,
+    /// `DIB_BLOCK_SIZE`, if it is a number.
+    pub block_size: Option<u32>,
     /// Lines for the log that say which configuration was chosen, as upstream says it.
     pub messages: Vec<String>,
     /// How the disk's size is found.
@@ -43,12 +47,14 @@ pub fn storage(request: &BuildRequest, set: &ElementSet) -> Result<Storage, Erro
     };
     let root_fstype = blockdev::layout(&configuration.yaml, &params)?.root_fstype()?;
     params.root_opts = root_options(request, &root_fstype);
-    let mut layout = blockdev::layout(&configuration.yaml, &params)?;
-    // What is no size at all is refused by name where a disk is made.
+    let graph = blockdev::graph(&configuration.yaml, &params)?;
+    let mut layout = graph.layout()?;
+    // What is no size at all is refused by name with the route.
     let block_size = request
         .environment
         .get(std::ffi::OsStr::new("DIB_BLOCK_SIZE"));
-    if let Some(bytes) = block_size.and_then(|text| text.to_str()?.parse().ok()) {
+    let block_size = block_size.and_then(|text| text.to_str()?.parse().ok());
+    if let Some(bytes) = block_size {
         layout.override_block_size(bytes);
     }
     let expanded = set.names().join(" ");
@@ -66,6 +72,8 @@ pub fn storage(request: &BuildRequest, set: &ElementSet) -> Result<Storage, Erro
             usage_report: request.size.usage_report,
         },
         layout,
+        graph,
+        block_size,
         messages,
     })
 }

@@ -115,7 +115,7 @@ impl Display for Step {
             Step::PackArchive { output, .. } => write!(f, "pack {output}"),
             Step::Gzip { input, output, .. } => write!(f, "compress {input} to {output}"),
             Step::ConvertDisk { output, .. } => write!(f, "convert disk to {output}"),
-            Step::TakeRawDisk { output } => write!(f, "take raw disk as {output}"),
+            Step::TakeRawDisk { output, .. } => write!(f, "take raw disk as {output}"),
             Step::CreateTarget => f.write_str("create the target directory"),
             Step::CheckRootDeployed => f.write_str("check that root.d deployed a root"),
             Step::InstallResolvConf => f.write_str("install resolv.conf for the build"),
@@ -132,6 +132,20 @@ impl Display for Step {
             }
             Step::FinaliseTarget => f.write_str("restore resolv.conf, empty /tmp and logs"),
             Step::EndStrayProcesses => f.write_str("end processes that hooks left behind"),
+            Step::PrepareTree { .. } => f.write_str("write fstab into the tree"),
+            Step::CreateRawDisk { .. } => f.write_str("make the empty disk"),
+            Step::CreateDevices { populated, .. } => f.write_str(match populated {
+                true => "attach and mount the disk",
+                false => "make, attach and mount the disk's filesystems",
+            }),
+            Step::FillTarget { .. } => f.write_str("copy the tree to the target"),
+            Step::ReleaseDevices => f.write_str("unmount and detach the disk"),
+            Step::PackTree { .. } => f.write_str("pack the tree for the next appliance"),
+            Step::PackHandoff { .. } => {
+                f.write_str("pack the work directories for the next appliance")
+            }
+            Step::UnpackHandoff { .. } => f.write_str("take what the appliance before has packed"),
+            Step::RenewResolvConf => f.write_str("install this appliance's resolv.conf"),
             Step::AssembleDisk { .. } => f.write_str("assemble the disk from the trees"),
             Step::CollectSideFiles { name, .. } => write!(f, "collect files named {name}.*"),
         }

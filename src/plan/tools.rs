@@ -10,7 +10,8 @@ use crate::blockdev::Layout;
 use crate::elements::{self, ElementSet, Need};
 use crate::request::{BuildRequest, OutputFormat};
 
-use super::PlannedOutput;
+use super::route::{DiskMaking, Route};
+use super::{ApplianceKind, PlannedOutput};
 
 /// A command or module of the host that a build needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,6 +24,8 @@ pub struct PlannedTool {
     pub element: Option<String>,
     /// The output format that needs it, as upstream's messages name it.
     pub format: Option<String>,
+    /// A machine needs it, so its package must be one that the machine is made of.
+    pub in_machine: bool,
     /// What for.
     pub why: &'static str,
 }
@@ -33,7 +36,9 @@ pub(super) fn tools(
     set: &ElementSet,
     outputs: &[PlannedOutput],
     layout: &Layout,
+    route: &Route,
 ) -> Vec<PlannedTool> {
+    let in_machine = route.tree.kind == ApplianceKind::Microvm;
     let is_set = |name: &&str| {
         request
             .environment
@@ -48,6 +53,7 @@ pub(super) fn tools(
             package: need.package,
             element: Some(need.element),
             format: None,
+            in_machine: in_machine || route.root.kind == ApplianceKind::Microvm,
             why: need.why,
         })
         .collect();
@@ -56,23 +62,53 @@ pub(super) fn tools(
         package,
         element: None,
         format: None,
+        in_machine,
         why,
     };
     tools.push(own(&["bash"], "bash", "every build"));
     tools.push(own(&["du"], "coreutils", "the size of the tree"));
-    tools.extend(outputs.iter().filter_map(format_tool));
-    if outputs.iter().any(PlannedOutput::needs_disk) {
+    tools.extend(
+        outputs
+            .iter()
+            .filter_map(|output| format_tool(output, route)),
+    );
+    let devices = matches!(route.disk, DiskMaking::Devices { .. });
+    if devices {
+        let made = device_tools(layout)
+            .into_iter()
+            .map(|(command, package)| PlannedTool {
+                in_machine: true,
+                ..own(command, package, "the disk's block devices")
+            });
+        tools.extend(made);
+    }
+    if devices || outputs.iter().any(PlannedOutput::needs_disk) {
         let types: BTreeSet<_> = layout.filesystems.iter().map(|fs| &*fs.fstype).collect();
         for fstype in types {
             for (command, package) in filesystem_tools(fstype) {
-                tools.push(own(command, package, "the filesystems of the disk"));
+                tools.push(PlannedTool {
+                    in_machine: in_machine || devices,
+                    ..own(command, package, "the filesystems of the disk")
+                });
             }
         }
     }
     tools
 }
 
-fn format_tool(output: &PlannedOutput) -> Option<PlannedTool> {
+/// What makes the devices that a layout has.
+fn device_tools(layout: &Layout) -> Vec<Command> {
+    let mut tools: Vec<Command> = vec![(&["losetup"], "util-linux"), (&["mount"], "mount")];
+    if layout.disks.iter().any(|disk| disk.table.is_some()) {
+        tools.push((&["kpartx"], "kpartx"));
+    }
+    if !layout.lvm.physical_volumes.is_empty() {
+        tools.push((&["lvm"], "lvm2"));
+    }
+    tools
+}
+
+fn format_tool(output: &PlannedOutput, route: &Route) -> Option<PlannedTool> {
     let (command, package): (&'static [&'static str], _) = match &output.format {
         OutputFormat::Squashfs => (&["mksquashfs"], "squashfs-tools"),
         OutputFormat::Tar | OutputFormat::Tgz | OutputFormat::Aci | OutputFormat::Docker => {
@@ -86,6 +122,10 @@ fn format_tool(output: &PlannedOutput) -> Option<PlannedTool> {
         package,
         element: None,
         format: Some(output.format.name().into()),
+        in_machine: match output.format.is_packed_from_tree() {
+            true => route.device.kind == ApplianceKind::Microvm,
+            false => route.convert.kind == ApplianceKind::Microvm,
+        },
         why: "the output format",
     })
 }
@@ -99,6 +139,7 @@ fn filesystem_tools(fstype: &str) -> &'static [Command] {
         "ext4" => &[(&["mkfs.ext4"], "e2fsprogs"), (&["debugfs"], "e2fsprogs")],
         "vfat" | "fat" => &[(&["mkfs.vfat"], "dosfstools"), (&["mcopy"], "mtools")],
         "btrfs" => &[(&["mkfs.btrfs"], "btrfs-progs")],
+        "xfs" => &[(&["mkfs.xfs"], "xfsprogs")],
         "swap" => &[(&["mkswap"], "util-linux")],
         _ => &[],
     }

@@ -44,6 +44,7 @@ pub fn share(path: &Path, writable: bool) -> Share {
     Share {
         path: path.to_owned(),
         inside: None,
+        only_in: None,
         writable,
         why: "test".to_owned(),
     }

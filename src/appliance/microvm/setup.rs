@@ -207,6 +207,7 @@ mod tests {
         Share {
             path: path.into(),
             inside: inside.map(PathBuf::from),
+            only_in: None,
             writable,
             why: String::new(),
         }

@@ -52,6 +52,7 @@ fn share(path: &str, writable: bool) -> Share {
     Share {
         path: path.into(),
         inside: None,
+        only_in: None,
         writable,
         why: "test".into(),
     }

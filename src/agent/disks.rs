@@ -1,0 +1,103 @@
+//! Block devices of the image, where the appliance is a machine
+//! (`dib-block-device create`, `umount`, `cleanup`).
+
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+
+use super::context::{Context, Devices};
+use super::error::Error;
+use super::vm;
+use crate::blockdev::devices::{self, Order};
+use crate::blockdev::{Graph, Layout};
+use crate::plan::RawDisk;
+
+/// Makes the empty disk, of the size that its layout fixes or else the measured one.
+///
+/// # Errors
+/// No size is known, or the file cannot be made.
+pub(crate) fn create_raw(context: &mut Context, layout: &Layout) -> Result<(), Error> {
+    let size = context.disk_bytes(layout)?;
+    let path = context.disk(RawDisk::OutputDirectory);
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&path)
+        .and_then(|file| file.set_len(size))
+        .map_err(Error::io("create", &path))
+}
+
+/// Makes the devices over the machine's image disk and mounts them at the target.
+///
+/// # Errors
+/// As [`devices::create`], with the node.
+pub(crate) fn create(
+    context: &mut Context,
+    graph: &Graph,
+    layout: &Layout,
+    block_size: Option<u32>,
+    populated: bool,
+) -> Result<(), Error> {
+    let size = context.disk_bytes(layout)?;
+    let medium = vm::image_disk().map_err(Error::io("find the image's disk in", "/sys/block"))?;
+    let target = context.target();
+    fs::create_dir_all(&target).map_err(Error::io("create", &target))?;
+    context.variables.set("TMP_MOUNT_PATH", &target);
+    let image_dir = context.image_dir.display().to_string();
+    let mount_base = target.display().to_string();
+    let order = Order {
+        graph,
+        image0_medium: Some(&medium),
+        populated,
+        image_bytes: size,
+        image_dir: &image_dir,
+        mount_base: &mount_base,
+        block_size,
+    };
+    let log = &mut context.log;
+    let mut unsaid = Ok(());
+    let state = devices::create(&order, &mut |line| {
+        if unsaid.is_ok() {
+            unsaid = log.say(line);
+        }
+    })?;
+    unsaid?;
+    context
+        .variables
+        .set("IMAGE_BLOCK_DEVICE", state.image_block_device()?);
+    context
+        .variables
+        .set("IMAGE_BLOCK_DEVICES", state.image_block_devices()?);
+    context.devices = Some(Devices { state, bytes: size });
+    Ok(())
+}
+
+/// Unmounts, gives up the devices, and cuts the shared file to the disk's size.
+///
+/// # Errors
+/// No devices were made, or one is still in use.
+pub(crate) fn release(context: &mut Context) -> Result<(), Error> {
+    let Devices { state, bytes } = context.devices.take().ok_or(Error::NoDevices)?;
+    let log = &mut context.log;
+    let mut unsaid = Ok(());
+    let mut say = |line: &str| {
+        if unsaid.is_ok() {
+            unsaid = log.say(line);
+        }
+    };
+    devices::umount(&state, &mut say)?;
+    devices::cleanup(&state, &mut say)?;
+    unsaid?;
+    cut(&context.disk(RawDisk::OutputDirectory), bytes)
+}
+
+/// What lies behind the loop device is larger where the size was not known
+/// when the machine started.
+fn cut(path: &Path, size: u64) -> Result<(), Error> {
+    nix::unistd::sync();
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|file| file.set_len(size))
+        .map_err(Error::io("cut to its size", path))
+}

@@ -1,0 +1,146 @@
+//! Moving a build from one appliance to another: files in the output directory,
+//! which both see.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::context::Context;
+use super::error::Error;
+use super::pack;
+use crate::output::archive;
+use crate::plan::TreePlace;
+
+/// The target's tree.
+const TREE: &str = ".handoff-tree.tar";
+/// What is known of the build.
+const FACTS: &str = ".handoff.json";
+/// In `TMP_BUILD_DIR`: places of the target, which moves by itself.
+const TREES: [&str; 3] = ["mnt", "built", "filesystems"];
+
+/// What the next appliance cannot find out by itself.
+#[derive(Debug, Serialize, Deserialize)]
+struct Facts {
+    size_kib: Option<u64>,
+}
+
+fn place(context: &Context, tree: TreePlace) -> PathBuf {
+    match tree {
+        TreePlace::Target => context.target(),
+        TreePlace::Built => context.built(),
+        TreePlace::Handoff => context.output_dir.join(TREE),
+    }
+}
+
+/// Packs the tree.
+///
+/// # Errors
+/// As [`archive::pack_whole`].
+pub(crate) fn pack_tree(context: &mut Context, from: TreePlace) -> Result<(), Error> {
+    context.say("Packing the tree for the next appliance")?;
+    let tree = place(context, from);
+    let output = place(context, TreePlace::Handoff);
+    Ok(archive::pack_whole(&tree, &output, &[], &pack::nodes()?)?)
+}
+
+/// Brings a tree to the target, where its filesystems are mounted; the source
+/// is removed to make room.
+///
+/// # Errors
+/// The copy fails: a full disk, mostly.
+pub(crate) fn fill_target(context: &mut Context, from: TreePlace) -> Result<(), Error> {
+    let (source, target) = (place(context, from), context.target());
+    let copy = match from {
+        TreePlace::Handoff => context
+            .outside("tar")
+            .args(["--extract", "--preserve-permissions", "--same-owner"])
+            .args(["--numeric-owner", "--xattrs", "--xattrs-include=*"])
+            .args(["--force-local", "--delay-directory-restore"])
+            .args(["--file".into(), source.clone().into_os_string()])
+            .args(["--directory".into(), target.clone().into_os_string()]),
+        TreePlace::Built | TreePlace::Target => context
+            .outside("cp")
+            .args(["--archive"])
+            .args([source.join("."), target.clone()]),
+    };
+    context.run_tool(&copy)?;
+    let removed = match from {
+        TreePlace::Handoff => fs::remove_file(&source),
+        TreePlace::Built | TreePlace::Target => fs::remove_dir_all(&source),
+    };
+    removed.map_err(Error::io("remove", &source))
+}
+
+/// The directories that move, with the names of their archives.
+fn directories(context: &Context, scratch: Vec<PathBuf>) -> Vec<(PathBuf, PathBuf)> {
+    let mut all = vec![context.build_dir.clone(), context.image_dir.clone()];
+    all.extend(scratch);
+    let archive = |index| context.output_dir.join(format!(".handoff-{index}.tar"));
+    all.into_iter()
+        .enumerate()
+        .map(|(index, directory)| (directory, archive(index)))
+        .collect()
+}
+
+/// Packs the work directories, those of `scratch` and what is known.
+///
+/// # Errors
+/// As [`archive::pack_whole`], and writing.
+pub(crate) fn pack(context: &mut Context, scratch: Vec<PathBuf>) -> Result<(), Error> {
+    let facts = Facts {
+        size_kib: context.size_kib,
+    };
+    let path = context.output_dir.join(FACTS);
+    serde_json::to_vec(&facts)
+        .map_err(io::Error::from)
+        .and_then(|bytes| fs::write(&path, bytes))
+        .map_err(Error::io("write", &path))?;
+    for (directory, archive) in directories(context, scratch) {
+        if directory.is_dir() {
+            archive::pack_whole(&directory, &archive, &TREES, &pack::nodes()?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes what [`pack`] of another appliance has packed.
+///
+/// # Errors
+/// It is not there, or cannot be unpacked.
+pub(crate) fn unpack(context: &mut Context, scratch: Vec<PathBuf>) -> Result<(), Error> {
+    let path = context.output_dir.join(FACTS);
+    let facts: Facts = fs::read(&path)
+        .and_then(|bytes| Ok(serde_json::from_slice(&bytes)?))
+        .map_err(Error::io("read", &path))?;
+    for (directory, archive) in directories(context, scratch) {
+        if !archive.exists() {
+            continue;
+        }
+        fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
+        // The directory itself is another appliance's: its owner and mode stay.
+        let unpack = context
+            .outside("tar")
+            .args(["--extract", "--preserve-permissions", "--same-owner"])
+            .args(["--numeric-owner", "--no-overwrite-dir", "--force-local"])
+            .args(["--file".into(), archive.clone().into_os_string()])
+            .args(["--directory".into(), directory.into_os_string()]);
+        context.run_tool(&unpack)?;
+        remove(&archive)?;
+    }
+    remove(&path)?;
+    set_size(context, facts.size_kib);
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    fs::remove_file(path).map_err(Error::io("remove", path))
+}
+
+fn set_size(context: &mut Context, size_kib: Option<u64>) {
+    context.size_kib = size_kib;
+    if let Some(size) = size_kib {
+        context.variables.set("DIB_IMAGE_SIZE", size.to_string());
+    }
+}

@@ -1,0 +1,207 @@
+//! The stages of a plan, one appliance after the other.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+
+use crate::appliance::namespace::{self, AgentCommand};
+use crate::appliance::{ApplianceSpec, Running, WorkDir};
+use crate::plan::{ApplianceKind, Plan, Share, Stage, RAW_DISK};
+use crate::protocol::{Failure, Session};
+use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
+use crate::request::BuildRequest;
+
+use super::session::{self, End};
+use super::{machine, own_binary, own_directories, Error, Workspace, INSIDE};
+
+/// Size of the medium for a disk whose size is not known before the tree is:
+/// the file is sparse, and cut to the disk's size at the end.
+const MEDIUM_BYTES: u64 = 1 << 40;
+
+/// A line for each stage: which appliance, and why.
+pub(super) fn announcements(plan: &Plan) -> Vec<String> {
+    let stages = plan.stages();
+    let line = |stage: &Stage| {
+        let name = name(stage.kind);
+        let why = stage.why;
+        match stages.len() {
+            1 => format!("safedib: {name} appliance for every step: {why}"),
+            _ => {
+                let (first, last) = (stage.steps.start + 1, stage.steps.end);
+                format!("safedib: {name} appliance for steps {first} to {last}: {why}")
+            }
+        }
+    };
+    stages.iter().map(line).collect()
+}
+
+fn name(kind: ApplianceKind) -> &'static str {
+    match kind {
+        ApplianceKind::Microvm => "microvm",
+        ApplianceKind::Namespace => "namespace",
+    }
+}
+
+/// Runs all stages.
+///
+/// # Errors
+/// The first that fails; its appliance has ended.
+pub(super) fn run(
+    request: &BuildRequest,
+    plan: &Plan,
+    workspace: &mut Workspace,
+    log: &mut LogWriter,
+) -> Result<(), Error> {
+    let mut timings = Timings::default();
+    for stage in plan.stages() {
+        let running = start(request, plan, &stage, workspace, log)?;
+        for note in running.notes() {
+            log.say(&format!("safedib: {note}"));
+        }
+        let session = session(request, plan, &stage, workspace);
+        let end = session::run(&*running, session, log, &mut timings);
+        let how = running.end();
+        if let Err(end) = end? {
+            return Err(failure(request, plan, &stage, end, how));
+        }
+    }
+    Ok(())
+}
+
+fn start(
+    request: &BuildRequest,
+    plan: &Plan,
+    stage: &Stage,
+    workspace: &mut Workspace,
+    log: &mut LogWriter,
+) -> Result<Box<dyn Running>, Error> {
+    let mut shares = plan.shares_of(stage.kind);
+    shares.push(Share {
+        path: workspace.staging.clone(),
+        inside: Some(output_dir()),
+        writable: true,
+        only_in: None,
+        why: "outputs".into(),
+    });
+    let spec = ApplianceSpec {
+        shares,
+        scratch: own_directories(request).collect(),
+        work_dirs: work_dirs(stage.kind, workspace).to_vec(),
+        image_disk: match plan.needs_image_disk(stage) {
+            true => Some(medium(&workspace.staging)?),
+            false => None,
+        },
+        network: plan.network,
+        interactive: !request.breaks.names.is_empty(),
+    };
+    let agent = AgentCommand {
+        binary: own_binary()?,
+        arguments: vec![namespace::layout::OWN_BINARY.into(), "agent".into()],
+        environment: environment(request),
+        home: request.home.clone(),
+    };
+    match stage.kind {
+        ApplianceKind::Microvm => {
+            machine::start(request, &spec, &agent, &mut workspace.janitor, log)
+        }
+        ApplianceKind::Namespace => Ok(namespace::start_watched(
+            &spec,
+            &agent,
+            &mut workspace.janitor,
+        )?),
+    }
+}
+
+/// The medium of the image's disk: what a stage before has made, or an empty one.
+fn medium(staging: &Path) -> Result<PathBuf, Error> {
+    let path = staging.join(RAW_DISK);
+    let made = match path.exists() {
+        true => Ok(()),
+        false => OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .and_then(|file| file.set_len(MEDIUM_BYTES)),
+    };
+    made.map_err(|source| Error::Host {
+        what: format!("make the disk {}", path.display()),
+        source,
+    })?;
+    Ok(path)
+}
+
+fn output_dir() -> PathBuf {
+    Path::new(INSIDE).join("out")
+}
+
+fn environment(request: &BuildRequest) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+    request.environment.clone().into_iter().collect()
+}
+
+fn work_dirs(kind: ApplianceKind, workspace: &Workspace) -> &[WorkDir; 2] {
+    match (kind, &workspace.machine_dirs) {
+        (ApplianceKind::Microvm, Some(directories)) => directories,
+        _ => &workspace.work_dirs,
+    }
+}
+
+fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Workspace) -> Session {
+    let [build, image] = work_dirs(stage.kind, workspace);
+    let steps = &plan.steps[stage.steps.clone()];
+    Session {
+        environment: environment(request),
+        cwd: request.cwd.clone(),
+        build_dir: build.path.clone(),
+        image_dir: image.path.clone(),
+        output_dir: output_dir(),
+        lib_dir: Path::new(INSIDE).join("lib"),
+        breaks: request.breaks.clone(),
+        steps: steps.iter().map(|planned| planned.step.clone()).collect(),
+    }
+}
+
+fn failure(
+    request: &BuildRequest,
+    plan: &Plan,
+    stage: &Stage,
+    end: End,
+    how: Option<String>,
+) -> Error {
+    let first = stage.steps.start;
+    match end {
+        End::Failed(failure) => {
+            let failure = of_plan(failure, first);
+            BuildFailure::new(failure, &plan.hooks, LogPlace::from(&request.log)).into()
+        }
+        End::Died { step } => Error::ApplianceDied {
+            during: plan
+                .steps
+                .get(first + step)
+                .map(|planned| planned.step.to_string())
+                .unwrap_or_default(),
+            detail: how.unwrap_or_else(|| "its channel was closed".into()),
+            hint: machine::hint_on_death(stage.kind),
+        },
+        End::Signal(signal) => Error::Interrupted {
+            name: signal.as_str(),
+            number: signal as i32,
+        },
+    }
+}
+
+/// A failure with the step's index in the plan: an agent counts its own.
+fn of_plan(failure: Failure, first: usize) -> Failure {
+    match failure {
+        Failure::Step {
+            index,
+            message,
+            hint,
+            status,
+        } => Failure::Step {
+            index: first + index,
+            message,
+            hint,
+            status,
+        },
+        hook => hook,
+    }
+}
