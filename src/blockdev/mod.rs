@@ -6,7 +6,7 @@
 //!   and what `getval` says of it.
 //! * [`graph`]: its nodes and the order of their creation.
 //! * [`layout()`]: what the nodes come to, a [`Layout`], with all checks.
-//! * [`place`]: where each partition of a disk lies.
+//! * [`place()`]: where each partition of a disk lies; [`table`]: its table.
 //! * [`state`]: device names, `state.json`, and what `getval` and `writefstab`
 //!   say of it.
 
@@ -23,6 +23,7 @@ mod nodes;
 mod place;
 pub mod size;
 pub mod state;
+pub mod table;
 pub mod value;
 pub mod yaml;
 
