@@ -1,5 +1,8 @@
 //! What can be wrong with a block-device configuration.
 
+use std::io;
+use std::path::PathBuf;
+
 use crate::error::Explain;
 
 use super::yaml::YamlError;
@@ -226,6 +229,22 @@ pub enum Error {
     /// A disk beyond what the table can address.
     #[error("an MBR cannot address a disk of {0} bytes; use label: gpt")]
     BeyondMbr(u64),
+    /// A GPT type that is neither a known code nor a GUID.
+    #[error("partition '{partition}': unknown GPT type '{kind}'")]
+    PartitionType {
+        /// Partition name.
+        partition: String,
+        /// The type.
+        kind: String,
+    },
+    /// A partition table cannot be written.
+    #[error("cannot write a partition table to {}: {source}", .path.display())]
+    Table {
+        /// The image or device.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 impl Explain for Error {
@@ -257,6 +276,9 @@ impl Explain for Error {
                 "set a shorter label with --root-label or 'label:'".into()
             }
             Error::DuplicateLabel { node, .. } => format!("give '{node}' a 'label' of its own"),
+            Error::PartitionType { .. } => {
+                "use a code of sgdisk -L such as 8300 or EF00, or a full GUID".into()
+            }
             _ => return None,
         };
         Some(text)

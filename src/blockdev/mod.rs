@@ -1,4 +1,5 @@
-//! Block devices: configuration (YAML) to layout, a pure computation.
+//! Block devices: configuration (YAML) to layout, a pure computation, and their
+//! execution.
 //!
 //! * [`yaml`], [`json`], [`value`]: YAML 1.1 with the types that upstream's
 //!   parser gives; JSON to the byte as Python writes it.
@@ -6,13 +7,15 @@
 //!   and what `getval` says of it.
 //! * [`graph`]: its nodes and the order of their creation.
 //! * [`layout()`]: what the nodes come to, a [`Layout`], with all checks.
-//! * [`place`]: where each partition of a disk lies.
+//! * [`place()`]: where each partition of a disk lies; [`table`]: its table.
+//! * [`devices`]: the nodes made real, by a kernel that is ours alone.
 //! * [`state`]: device names, `state.json`, and what `getval` and `writefstab`
 //!   say of it.
 
 use serde::{Deserialize, Serialize};
 
 pub mod config;
+pub mod devices;
 mod error;
 mod getval;
 pub mod graph;
@@ -23,6 +26,7 @@ mod nodes;
 mod place;
 pub mod size;
 pub mod state;
+pub mod table;
 pub mod value;
 pub mod yaml;
 

@@ -48,6 +48,11 @@ pub fn image_path(directory: &str, disk: &str) -> String {
     join(directory, &format!("{disk}.raw"))
 }
 
+/// Where the filesystem of a mount point is while the image is made.
+pub(super) fn mount_path(mount_base: &str, mount_point: &str) -> String {
+    join(mount_base, mount_point.trim_start_matches('/'))
+}
+
 /// Python's `os.path.join` for a relative second part.
 fn join(directory: &str, name: &str) -> String {
     match directory {
@@ -70,28 +75,47 @@ impl State {
     /// Partitions that do not fit, a disk without a loop device in `created`, a
     /// base that is no device.
     pub fn after_create(graph: &Graph, created: &Created) -> Result<State, Error> {
-        let mut state = State { keys: Vec::new() };
-        state.add_checks(graph);
+        let mut state = State::before_create(graph);
         for node in graph.in_order() {
-            match &node.kind {
-                Kind::Disk(_) => state.add_disk(graph, node, created)?,
-                Kind::Lvm(lvm) => state.add_volumes(graph, lvm)?,
-                Kind::Mkfs(mkfs) => state.add_filesystem(&node.name, mkfs, created)?,
-                Kind::Mount(mount) => {
-                    state.add_mount(&node.name, &mount.base, &mount.mount_point, created)?
-                }
-                Kind::Fstab(fstab) => state.add_fstab(&node.name, fstab),
-                Kind::Partition { table, partition } if *partition == 0 => {
-                    state.add_partitions(graph, *table, created)?
-                }
-                // Made with the first partition, or by their lvm node.
-                Kind::Partition { .. }
-                | Kind::PhysicalVolume { .. }
-                | Kind::VolumeGroup { .. }
-                | Kind::LogicalVolume(_) => {}
-            }
+            state.add(graph, node, created)?;
         }
         Ok(state)
+    }
+
+    /// The state before any node of `graph` is created.
+    pub fn before_create(graph: &Graph) -> State {
+        let mut state = State { keys: Vec::new() };
+        state.add_checks(graph);
+        state
+    }
+
+    /// Adds what a node leaves that was just created.
+    pub(super) fn add(
+        &mut self,
+        graph: &Graph,
+        node: &Node,
+        created: &Created,
+    ) -> Result<(), Error> {
+        match &node.kind {
+            Kind::Disk(_) => self.add_disk(graph, node, created),
+            Kind::Lvm(lvm) => self.add_volumes(graph, lvm),
+            Kind::Mkfs(mkfs) => self.add_filesystem(&node.name, mkfs, created),
+            Kind::Mount(mount) => {
+                self.add_mount(&node.name, &mount.base, &mount.mount_point, created)
+            }
+            Kind::Fstab(fstab) => {
+                self.add_fstab(&node.name, fstab);
+                Ok(())
+            }
+            Kind::Partition { table, partition } if *partition == 0 => {
+                self.add_partitions(graph, *table, created)
+            }
+            // Made with the first partition, or by their lvm node.
+            Kind::Partition { .. }
+            | Kind::PhysicalVolume { .. }
+            | Kind::VolumeGroup { .. }
+            | Kind::LogicalVolume(_) => Ok(()),
+        }
     }
 
     /// What the checks of the configuration leave behind: labels and sorted
@@ -245,8 +269,7 @@ impl State {
         let (key, path) = if swap {
             ("none", "none".into())
         } else {
-            let relative = mount_point.trim_start_matches('/');
-            (mount_point, join(&created.mount_base, relative))
+            (mount_point, mount_path(&created.mount_base, mount_point))
         };
         let value = Value::map([
             ("name", name.into()),
@@ -368,8 +391,13 @@ impl State {
         }
     }
 
+    /// The value of a key.
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        lookup(&self.keys, key)
+    }
+
     /// The device of a node that was created.
-    fn device(&self, node: &str) -> Result<Value, Error> {
+    pub(super) fn device(&self, node: &str) -> Result<Value, Error> {
         let devices = self.table("blockdev")?;
         part(required(devices, "blockdev", node)?, node, "device").cloned()
     }

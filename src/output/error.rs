@@ -83,14 +83,6 @@ pub enum Error {
     /// A filesystem that is mounted has no tree.
     #[error("no tree was given for filesystem '{0}'")]
     NoTree(String),
-    /// A GPT type that is neither a known code nor a GUID.
-    #[error("partition '{partition}': unknown GPT type '{kind}'")]
-    PartitionType {
-        /// Partition name.
-        partition: String,
-        /// The type.
-        kind: String,
-    },
     /// The layout does not fit the disk.
     #[error(transparent)]
     BlockDevice(#[from] blockdev::Error),
@@ -172,9 +164,6 @@ impl Explain for Error {
             ),
             Error::CannotPopulate { .. } => {
                 Some("use ext4 (FS_TYPE=ext4 or 'type: ext4' in the configuration)".into())
-            }
-            Error::PartitionType { .. } => {
-                Some("use a code of sgdisk -L such as 8300 or EF00, or a full GUID".into())
             }
             Error::NoContainerClient => Some("install docker.io or podman".into()),
             Error::BlockDevice(error) => error.hint(),

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::blockdev::{place, Backing, Extent, Filesystem, Layout, TableLabel};
+use crate::blockdev::{place, table, Backing, Extent, Filesystem, Layout};
 
 use super::error::io_error;
 use super::nodes::NodeRegistry;
@@ -15,13 +15,9 @@ use super::Error;
 
 mod btrfs;
 mod ext;
-mod gpt;
-mod mbr;
 mod sparse;
 mod vfat;
 
-#[cfg(test)]
-mod table_tests;
 #[cfg(test)]
 mod tests;
 
@@ -69,12 +65,7 @@ pub fn assemble(
         sparse::move_into(&part, &disk, raw, job.start)?;
         std::fs::remove_file(&part).map_err(io_error("remove", &part))?;
     }
-    if let Some(table) = &image0.table {
-        match table.label {
-            TableLabel::Mbr => mbr::write(&disk, raw, table, &extents, size)?,
-            TableLabel::Gpt => gpt::write(&disk, raw, table, &extents, size)?,
-        }
-    }
+    table::write(image0, &disk, raw, size)?;
     leftovers.0.clear();
     Ok(())
 }
@@ -216,7 +207,7 @@ impl Job<'_> {
     fn uuid(&self) -> Result<String, Error> {
         match &self.filesystem.uuid {
             Some(uuid) => Ok(uuid.clone()),
-            None => random_uuid(),
+            None => Ok(table::random_uuid().map_err(io_error("make", Path::new("a UUID")))?),
         }
     }
 
@@ -261,11 +252,4 @@ fn says_full(tail: &str) -> bool {
     ]
     .iter()
     .any(|words| tail.contains(words))
-}
-
-/// A random UUID (version 4) in lower case.
-fn random_uuid() -> Result<String, Error> {
-    let path = Path::new("/proc/sys/kernel/random/uuid");
-    let text = std::fs::read_to_string(path).map_err(io_error("read", path))?;
-    Ok(text.trim().to_string())
 }

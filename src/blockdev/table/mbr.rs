@@ -4,11 +4,9 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
+use crate::blockdev::nodes::mbr_type;
 use crate::blockdev::{Extent, Partition, PartitionTable, SECTOR};
-use crate::output::error::io_error;
-use crate::output::Error;
 
 const DISK_ID: u64 = 440;
 const FIRST_ENTRY: u64 = 446;
@@ -22,17 +20,13 @@ const MAX_CYLINDER: u64 = 1023;
 /// Writes the table of a disk of `size` bytes.
 pub(super) fn write(
     disk: &File,
-    path: &Path,
     table: &PartitionTable,
     extents: &[Extent],
     size: u64,
-) -> Result<(), Error> {
+) -> io::Result<()> {
     let mut id = [0u8; 4];
-    let random = Path::new("/dev/urandom");
-    File::open(random)
-        .and_then(|mut file| io::Read::read_exact(&mut file, &mut id))
-        .map_err(io_error("read", random))?;
-    write_records(disk, table, extents, size, id).map_err(io_error("write", path))
+    io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut id)?;
+    write_records(disk, table, extents, size, id)
 }
 
 fn write_records(
@@ -85,10 +79,8 @@ fn write_records(
 }
 
 fn kind(partition: &Partition) -> u8 {
-    let text = partition.kind.trim();
-    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
     // The layout only has types that are hexadecimal.
-    u8::from_str_radix(digits.unwrap_or(text), 16).unwrap_or(0x83)
+    mbr_type(&partition.kind).unwrap_or(0x83)
 }
 
 struct Entry {
