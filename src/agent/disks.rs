@@ -86,7 +86,7 @@ pub(crate) fn release(context: &mut Context) -> Result<(), Error> {
         }
     };
     devices::umount(&state, &mut say)?;
-    devices::cleanup(&state, &mut say)?;
+    devices::cleanup(&state, &mut say);
     unsaid?;
     cut(&context.disk(RawDisk::OutputDirectory), bytes)
 }
