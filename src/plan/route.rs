@@ -266,3 +266,7 @@ fn unpopulatable(layout: &Layout) -> Option<Lack> {
         mount_point: found.mount_point.clone().unwrap_or_default(),
     })
 }
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;
