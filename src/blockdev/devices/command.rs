@@ -74,13 +74,13 @@ pub(super) fn load_device_mapper() -> Command {
 }
 
 /// What LVM's own configuration takes for granted and the appliance lacks: udev,
-/// and dmeventd to watch over pools. Other disks of the machine are none of its
+/// and dmeventd to watch over pools. Volumes may lie on volumes. Other disks of the machine are none of its
 /// business, a disk below a loop device would be a duplicate of it.
 const LVM_SETTINGS: [&str; 2] = [
     "--config",
     "activation { udev_sync = 0 udev_rules = 0 monitoring = 0 } \
     backup { backup = 0 archive = 0 } \
-    devices { obtain_device_list_from_udev = 0 use_devicesfile = 0 \
+    devices { obtain_device_list_from_udev = 0 use_devicesfile = 0 scan_lvs = 1 \
     global_filter = [ \"a|^/dev/loop|\", \"a|^/dev/mapper/|\", \"a|^/dev/dm-|\", \"r|.*|\" ] }",
 ];
 
