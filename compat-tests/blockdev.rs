@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 mod cases;
 #[path = "blockdev/command_line.rs"]
 mod command_line;
+#[path = "blockdev/devices.rs"]
+mod devices;
 #[path = "blockdev/tables.rs"]
 mod tables;
 
@@ -76,6 +78,12 @@ struct Upstream {
     created: BTreeMap<String, Attempt>,
     writefstab: Option<Attempt>,
     fstab: Option<String>,
+    umount: Option<Attempt>,
+    #[serde(default)]
+    umount_commands: Vec<Vec<String>>,
+    cleanup: Option<Attempt>,
+    #[serde(default)]
+    cleanup_commands: Vec<Vec<String>>,
 }
 
 fn repository() -> &'static Path {
@@ -363,6 +371,7 @@ fn created_alike(
     let fstab = upstream.fstab.as_deref().unwrap_or_default();
     equal("fstab of the layout", layout.fstab().as_str(), fstab)?;
     tables::compare(&case.dir, &layout, &upstream.commands)?;
+    devices::compare(&graph, &created, upstream)?;
     Ok("created")
 }
 

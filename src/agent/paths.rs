@@ -2,6 +2,9 @@
 
 /// The marker that says that a process runs inside an appliance of ours.
 pub const MARKER: &str = "/run/safedib/agent";
+/// The marker that says that the appliance is a machine with a kernel of its own,
+/// whose block devices are ours to make.
+pub const DEVICES: &str = "/run/safedib/devices";
 /// This binary.
 pub const BINARY: &str = "/run/safedib/bin/safedib";
 /// The `python3` of hooks that import `diskimage_builder`; `DIB_PYTHON_EXEC`.

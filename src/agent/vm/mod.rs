@@ -84,6 +84,7 @@ fn run() -> Result<String, Fault> {
     system::network(setup.network.as_ref())?;
     mounts::for_hooks(&setup.mounts)?;
     mounts::own_binary(&boot.join(BINARY_FILE), Path::new(paths::BINARY))?;
+    fs::write(paths::DEVICES, "").map_err(Fault::of(format!("writing {}", paths::DEVICES)))?;
     mounts::hide_scratch_disk()?;
 
     let port = relay::open_port()?;

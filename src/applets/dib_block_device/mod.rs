@@ -1,10 +1,11 @@
-//! `dib-block-device [--params FILE] COMMAND`: upstream's helper, as far as it
-//! needs no block device.
+//! `dib-block-device [--params FILE] COMMAND`: upstream's helper. What needs a
+//! block device it does in the microvm appliance only.
 //!
 //! Its files are upstream's, in `BUILD-DIR/states/block-device`; the nodes of a
 //! created device are in `nodes.json` where upstream pickles them.
 
 mod arguments;
+mod devices;
 mod fstab;
 
 use std::ffi::OsString;
@@ -17,7 +18,7 @@ use thiserror::Error;
 
 use crate::blockdev::state::State;
 use crate::blockdev::yaml::{self, Value};
-use crate::blockdev::{self, Config, Graph};
+use crate::blockdev::{self, Config};
 use crate::error::Explain;
 
 use super::{fail, print};
@@ -65,6 +66,10 @@ enum Failure {
     NoNodes(PathBuf),
     #[error("'{0}' needs a kernel with block devices: it runs inside the microvm appliance only")]
     NeedsAppliance(&'static str),
+    #[error("DIB_BLOCK_SIZE must be 512, 1024, 2048 or 4096, not: {0}")]
+    BlockSize(String),
+    #[error(transparent)]
+    Making(#[from] blockdev::devices::Error),
     #[error("{} was written by diskimage-builder; only that can {command} what it created", path.display())]
     Foreign {
         command: &'static str,
@@ -82,13 +87,14 @@ impl Explain for Failure {
             Failure::Parameter { key, .. } => {
                 Some(format!("put quotes around the value of '{key}'"))
             }
+            Failure::Making(error) => error.hint(),
             Failure::Device(error) | Failure::File { source: error, .. } => error.hint(),
             Failure::NotInitialised(_) => Some("run dib-block-device init first".into()),
             Failure::NoState(_) | Failure::NoNodes(_) => {
                 Some("nothing is created yet: this comes after dib-block-device create".into())
             }
             Failure::NeedsAppliance(_) => Some(
-                "build with disk-image-create, which makes disks without block devices of the host"
+                "call it in a hook of a build with --appliance microvm; devices of the host are never used"
                     .into(),
             ),
             _ => None,
@@ -148,8 +154,8 @@ fn answer(name: &str, words: &[OsString]) -> Result<String, Failure> {
         Command::Writefstab => device.writefstab(),
         Command::Create => device.create(),
         Command::Umount => device.umount(),
-        Command::Cleanup => device.undo("cleanup"),
-        Command::Delete => device.undo("delete"),
+        Command::Cleanup => device.cleanup(),
+        Command::Delete => device.delete(),
     }
 }
 
@@ -159,7 +165,7 @@ fn help(name: &str, command: Option<Command>) -> String {
         return format!("{usage}\n{}\n", command.summary());
     }
     let mut text = arguments::usage(name);
-    text += "\nReads block-device configurations. Needs no privileges and makes no devices.\n\n";
+    text += "\nReads block-device configurations. Makes devices in the microvm appliance\nonly, never on the host.\n\n";
     text +=
         &format!("  --params PARAMS  YAML file of parameters (default: ${PARAMS_VARIABLE})\n\n");
     for command in Command::ALL {
@@ -250,45 +256,6 @@ impl Device {
         Ok(String::new())
     }
 
-    fn create(&self) -> Result<String, Failure> {
-        log("INFO", DEVICE, "create() called");
-        Graph::new(&self.config()?)?.layout()?;
-        Err(Failure::NeedsAppliance("create"))
-    }
-
-    fn umount(&self) -> Result<String, Failure> {
-        match self.nodes("umount") {
-            Err(Failure::NoNodes(_)) => {
-                let message = "State already cleaned - no way to do anything here";
-                log("INFO", DEVICE, message);
-                Ok(String::new())
-            }
-            Err(error) => Err(error),
-            Ok(()) => Err(Failure::NeedsAppliance("umount")),
-        }
-    }
-
-    fn undo(&self, command: &'static str) -> Result<String, Failure> {
-        self.nodes(command)?;
-        Err(Failure::NeedsAppliance(command))
-    }
-
-    /// Whether `create` left its nodes, and ours did.
-    fn nodes(&self, command: &'static str) -> Result<(), Failure> {
-        let pickle = self.file("nodes.pickle");
-        let nodes = self.file("nodes.json");
-        if nodes.exists() {
-            Ok(())
-        } else if pickle.exists() {
-            Err(Failure::Foreign {
-                command,
-                path: pickle,
-            })
-        } else {
-            Err(Failure::NoNodes(nodes))
-        }
-    }
-
     fn config(&self) -> Result<Config, Failure> {
         let path = self.file("config.json");
         let text = read(&path)?.ok_or_else(|| Failure::NotInitialised(path.clone()))?;
@@ -296,7 +263,7 @@ impl Device {
     }
 
     fn state(&self) -> Result<State, Failure> {
-        let path = self.file("state.json");
+        let path = self.file(blockdev::devices::STATE_FILE);
         let text = read(&path)?.ok_or_else(|| Failure::NoState(path.clone()))?;
         State::from_json(&text).map_err(|source| Failure::File { path, source })
     }

@@ -65,6 +65,7 @@ const WANTED: &[&str] = &[
     "squashfs-tools",
     "sudo",
     "tar",
+    "thin-provisioning-tools",
     "ubuntu-keyring",
     "unzip",
     "util-linux",

@@ -10,6 +10,8 @@ use crate::blockdev::LogicalVolume;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Command {
     pub(super) program: &'static str,
+    /// Settings that belong to the appliance; the log does not repeat them.
+    pub(super) settings: &'static [&'static str],
     pub(super) arguments: Vec<String>,
     /// Debian's package of it.
     pub(super) package: &'static str,
@@ -28,6 +30,7 @@ impl Command {
     fn new(package: &'static str, program: &'static str, arguments: &[&str]) -> Command {
         Command {
             program,
+            settings: &[],
             arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
             package,
         }
@@ -71,15 +74,21 @@ pub(super) fn load_device_mapper() -> Command {
 }
 
 /// What LVM's own configuration takes for granted and the appliance lacks: udev,
-/// and dmeventd to watch over pools. Other disks of the machine are none of its
+/// and dmeventd to watch over pools. Volumes may lie on volumes. Other disks of the machine are none of its
 /// business, a disk below a loop device would be a duplicate of it.
-const LVM_CONFIG: &str = "activation { udev_sync = 0 udev_rules = 0 monitoring = 0 } \
+const LVM_SETTINGS: [&str; 2] = [
+    "--config",
+    "activation { udev_sync = 0 udev_rules = 0 monitoring = 0 } \
     backup { backup = 0 archive = 0 } \
-    devices { obtain_device_list_from_udev = 0 use_devicesfile = 0 \
-    global_filter = [ \"a|^/dev/loop|\", \"a|^/dev/mapper/|\", \"a|^/dev/dm-|\", \"r|.*|\" ] }";
+    devices { obtain_device_list_from_udev = 0 use_devicesfile = 0 scan_lvs = 1 \
+    global_filter = [ \"a|^/dev/loop|\", \"a|^/dev/mapper/|\", \"a|^/dev/dm-|\", \"r|.*|\" ] }",
+];
 
 fn lvm(program: &'static str, arguments: &[&str]) -> Command {
-    Command::new("lvm2", program, &["--config", LVM_CONFIG]).and(arguments.iter().copied())
+    Command {
+        settings: &LVM_SETTINGS,
+        ..Command::new("lvm2", program, arguments)
+    }
 }
 
 pub(super) fn make_physical_volume(device: &str, options: &Option<Vec<String>>) -> Command {

@@ -32,6 +32,8 @@ pub(super) struct MadeMount {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Made {
     pub(super) disks: Vec<MadeDisk>,
+    /// Names of physical volumes.
+    pub(super) physical_volumes: Vec<String>,
     pub(super) groups: Vec<MadeGroup>,
     pub(super) mounts: Vec<MadeMount>,
 }
@@ -64,6 +66,10 @@ impl Made {
         };
         Made {
             disks: devices.iter().filter_map(disk).collect(),
+            physical_volumes: entries(state, "pvs")
+                .iter()
+                .map(|(name, _)| name.to_string())
+                .collect(),
             groups: entries(state, "vgs").iter().map(group).collect(),
             mounts: mounts(state),
         }

@@ -8,6 +8,7 @@
 //! * [`command`]: command lines, as data.
 //! * [`system`]: what the kernel is asked for.
 //! * [`create`](mod@create), [`release`]: the two ways.
+//! * [`rehearsal`]: the commands of an order, without a kernel.
 //! * [`made`]: what there is to release, by `state.json`.
 //! * [`store`]: the files that `create` leaves.
 
@@ -20,6 +21,7 @@ mod command;
 mod create;
 mod error;
 mod made;
+mod rehearsal;
 mod release;
 mod store;
 mod system;
@@ -28,6 +30,7 @@ mod system;
 mod tests;
 
 pub use error::Error;
+pub use rehearsal::{rehearse, Rehearsed};
 pub use store::{save, NODES_FILE, STATE_FILE};
 
 use command::Command;

@@ -101,8 +101,8 @@ fn detach(disk: &MadeDisk, hands: &mut Hands) {
 }
 
 pub(super) fn cleanup(state: &State, hands: &mut Hands) {
-    if let Some(group) = Made::of(state).groups.first() {
-        if let Err(error) = hands.run(&group.name, &command::forget_volumes()) {
+    if let Some(volume) = Made::of(state).physical_volumes.first() {
+        if let Err(error) = hands.run(volume, &command::forget_volumes()) {
             hands.say(&format!("pvscan call failed [{error}]"));
         }
     }

@@ -62,6 +62,7 @@ impl System for Kernel {
     fn run(&mut self, command: &Command) -> Result<String, Failure> {
         let program = find(command.program).ok_or(Failure::Missing)?;
         let output = std::process::Command::new(program)
+            .args(command.settings)
             .args(&command.arguments)
             .env("PATH", PATH)
             .env("LC_ALL", "C")
@@ -240,6 +241,7 @@ mod tests {
     fn what_failed_says_why() {
         let command = |program, word: &str| Command {
             program,
+            settings: &[],
             arguments: vec!["-c".into(), word.into()],
             package: "",
         };
