@@ -47,6 +47,7 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
             options,
             output,
         } => pack::convert_disk(context, &format, compress, options.as_deref(), &output),
+        Step::ConvertToVhd { output } => pack::convert_to_vhd(context, &output),
         Step::TakeRawDisk { output } => pack::take_raw_disk(context, &output),
         Step::CollectSideFiles {
             directory,

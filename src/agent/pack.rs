@@ -7,7 +7,7 @@ use super::context::Context;
 use super::error::Error as AgentError;
 use super::paths;
 use crate::blockdev::Layout;
-use crate::output::{archive, convert, disk, NodeRegistry};
+use crate::output::{archive, convert, disk, vhd, NodeRegistry};
 use crate::plan::Archive;
 
 pub(crate) use crate::output::Error;
@@ -82,6 +82,14 @@ pub(crate) fn convert_disk(
         options,
         &output,
     )?)
+}
+
+/// Converts the raw disk to VHD, with what there is for it.
+pub(crate) fn convert_to_vhd(context: &mut Context, output: &str) -> Result<(), AgentError> {
+    let writer = vhd::writer()?;
+    context.say(format!("Converting image using {writer}"))?;
+    let output = context.output_dir.join(output);
+    Ok(vhd::convert(&context.raw_disk(), writer, &output)?)
 }
 
 /// Moves the raw disk to the output directory.

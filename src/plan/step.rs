@@ -164,6 +164,11 @@ pub enum Step {
         /// File name in the output directory.
         output: String,
     },
+    /// Convert the raw disk with a `vhd-util` that can, else with qemu-img.
+    ConvertToVhd {
+        /// File name in the output directory.
+        output: String,
+    },
     /// Move the raw disk to the output directory; the last use of it.
     TakeRawDisk {
         /// File name in the output directory.

@@ -133,6 +133,11 @@ fn output_steps(parts: &Parts, list: &mut Vec<Step>) {
                 output: output.staged.clone(),
             });
         }
+        if output.format == OutputFormat::Vhd {
+            list.push(Step::ConvertToVhd {
+                output: output.staged.clone(),
+            });
+        }
     }
     for output in disks.iter().filter(|o| o.format == OutputFormat::Raw) {
         list.push(Step::TakeRawDisk {
