@@ -7,20 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
-use common::{callers, Run};
-
-/// The output of a tool that must succeed.
-#[track_caller]
-fn tool(command: &mut Command) -> String {
-    let output = command.output().expect("the tool starts");
-    assert!(
-        output.status.success(),
-        "{command:?}: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
+use common::{callers, tool, Run};
 
 fn tar_names(path: &Path) -> Vec<String> {
     let listing = tool(Command::new("tar").arg("-tf").arg(path));
@@ -30,20 +17,13 @@ fn tar_names(path: &Path) -> Vec<String> {
 #[test]
 fn one_file_to_tar_belongs_to_the_caller() {
     for caller in callers() {
-        let run = Run::new(&caller, "disk-image-create").args([
-            "-n",
-            "-t",
-            "tar",
-            "-o",
-            "one",
-            "safedib-one-file",
-        ]);
-        let outcome = run.run().success().leaves(&["one.tar"]);
+        let run = Run::build(&caller, "tar").args(["safedib-one-file"]);
+        let outcome = run.run().success().leaves(&["image.tar"]);
         assert!(
             outcome.stdout.ends_with("| Build completed successfully\n"),
             "{outcome}"
         );
-        let metadata = fs::metadata(run.dir.join("one.tar")).unwrap();
+        let metadata = fs::metadata(run.dir.join("image.tar")).unwrap();
         let (uid, gid) = run.owner();
         assert_eq!(
             (metadata.uid(), metadata.gid()),
@@ -56,21 +36,14 @@ fn one_file_to_tar_belongs_to_the_caller() {
 #[test]
 fn every_listed_format_is_made_whatever_the_order() {
     for caller in callers() {
-        let run = Run::new(&caller, "disk-image-create").args([
-            "-n",
-            "-t",
-            "tar,tgz,qcow2,raw,squashfs,aci,vmdk",
-            "--checksum",
-            "-o",
-            "all",
-            "safedib-fake-os",
-        ]);
+        let run = Run::build(&caller, "tar,tgz,qcow2,raw,squashfs,aci,vmdk")
+            .args(["--checksum", "safedib-fake-os"]);
         let outcome = run.run().success();
         let mut expected = Vec::new();
         for format in ["aci", "qcow2", "raw", "squash", "tar", "tgz", "vmdk"] {
-            expected.push(format!("all.{format}"));
-            expected.push(format!("all.{format}.md5"));
-            expected.push(format!("all.{format}.sha256"));
+            expected.push(format!("image.{format}"));
+            expected.push(format!("image.{format}.md5"));
+            expected.push(format!("image.{format}.sha256"));
         }
         assert_eq!(outcome.files, expected, "{outcome}");
         for name in expected.iter().filter(|name| name.ends_with(".md5")) {
@@ -92,30 +65,31 @@ fn every_listed_format_is_made_whatever_the_order() {
         tool(
             Command::new("/sbin/e2fsck")
                 .arg("-fn")
-                .arg(run.dir.join("all.raw")),
+                .arg(run.dir.join("image.raw")),
         );
-        for name in ["all.qcow2", "all.vmdk"] {
+        for name in ["image.qcow2", "image.vmdk"] {
             let path = run.dir.join(name);
             tool(Command::new("qemu-img").arg("check").arg(&path));
             tool(
                 Command::new("qemu-img")
                     .arg("compare")
                     .arg(&path)
-                    .arg(run.dir.join("all.raw")),
+                    .arg(run.dir.join("image.raw")),
             );
         }
         assert_eq!(
-            tar_names(&run.dir.join("all.tar")),
-            tar_names(&run.dir.join("all.tgz"))
+            tar_names(&run.dir.join("image.tar")),
+            tar_names(&run.dir.join("image.tgz"))
         );
         assert!(
-            tar_names(&run.dir.join("all.aci")).contains(&"rootfs/bin/bash".to_string())
-                || tar_names(&run.dir.join("all.aci")).contains(&"rootfs/usr/bin/bash".to_string())
+            tar_names(&run.dir.join("image.aci")).contains(&"rootfs/bin/bash".to_string())
+                || tar_names(&run.dir.join("image.aci"))
+                    .contains(&"rootfs/usr/bin/bash".to_string())
         );
         tool(
             Command::new("unsquashfs")
                 .arg("-l")
-                .arg(run.dir.join("all.squash")),
+                .arg(run.dir.join("image.squash")),
         );
     }
 }
@@ -123,21 +97,13 @@ fn every_listed_format_is_made_whatever_the_order() {
 #[test]
 fn an_old_image_and_its_checksums_are_renamed() {
     for caller in callers() {
-        let run = Run::new(&caller, "disk-image-create").args([
-            "-n",
-            "-t",
-            "qcow2",
-            "--checksum",
-            "-o",
-            "old",
-            "safedib-one-file",
-        ]);
+        let run = Run::build(&caller, "qcow2").args(["--checksum", "safedib-one-file"]);
         run.run().success();
         let outcome = run.run().success();
         assert!(
             outcome
                 .stdout
-                .contains("Old image found. Renaming it to old-"),
+                .contains("Old image found. Renaming it to image-"),
             "{outcome}"
         );
         assert_eq!(outcome.files.len(), 6, "{outcome}");
@@ -149,21 +115,21 @@ fn an_old_image_and_its_checksums_are_renamed() {
 #[test]
 fn files_of_hooks_leave_only_under_the_images_name() {
     for caller in callers() {
-        let run = Run::new(&caller, "disk-image-create")
+        let run = Run::build(&caller, "tar")
             .element_file(
                 "writer",
                 "cleanup.d/50-write",
                 "#!/bin/bash\nset -eu\nmkdir -p $IMAGE_NAME.d/sub\necho kept > $IMAGE_NAME.d/sub/file\n\
                  sudo touch $IMAGE_NAME.kernel\necho lost > stray\n",
             )
-            .args(["-n", "-t", "tar", "-o", "named", "safedib-one-file", "writer"]);
+            .args(["safedib-one-file", "writer"]);
         run.run()
             .success()
-            .leaves(&["named.d", "named.kernel", "named.tar"]);
-        let kept = fs::read_to_string(run.dir.join("named.d/sub/file")).unwrap();
+            .leaves(&["image.d", "image.kernel", "image.tar"]);
+        let kept = fs::read_to_string(run.dir.join("image.d/sub/file")).unwrap();
         assert_eq!(kept, "kept\n");
         assert_eq!(
-            fs::metadata(run.dir.join("named.kernel")).unwrap().uid(),
+            fs::metadata(run.dir.join("image.kernel")).unwrap().uid(),
             run.owner().0.as_raw()
         );
     }
@@ -173,11 +139,11 @@ fn files_of_hooks_leave_only_under_the_images_name() {
 fn a_build_on_disk_leaves_nothing_and_equals_one_in_memory() {
     for caller in callers() {
         let build = |no_tmpfs: &str| {
-            let run = Run::new(&caller, "disk-image-create")
+            let run = Run::build(&caller, "tar")
                 .env("DIB_NO_TMPFS", no_tmpfs)
-                .args(["-n", "-t", "tar", "-o", "x", "safedib-fake-os"]);
-            run.run().success().leaves(&["x.tar"]);
-            tar_names(&run.dir.join("x.tar"))
+                .args(["safedib-fake-os"]);
+            run.run().success().leaves(&["image.tar"]);
+            tar_names(&run.dir.join("image.tar"))
         };
         assert_eq!(build("0"), build("1"));
     }
@@ -193,13 +159,13 @@ fn hooks_see_what_upstream_gives_them() {
         echo \"sys $(grep -c ' /sys sysfs ro' /proc/mounts) pts $(test -c /dev/ptmx && echo yes)\"\n\
         touch /tmp/in_target.d/x 2>/dev/null && echo writable || echo read-only\n";
     for caller in callers() {
-        let run = Run::new(&caller, "disk-image-create")
+        let run = Run::build(&caller, "tar")
             .element_file("looks", "extra-data.d/50-out", outside)
             .element_file("looks", "install.d/50-in", inside)
             .env("FROM_CALLER", "yes")
             .env("TMPDIR", "/var/tmp")
             .env("PYTHONPATH", "/x")
-            .args(["-n", "-t", "tar", "-o", "x", "safedib-fake-os", "looks"]);
+            .args(["safedib-fake-os", "looks"]);
         let outcome = run.run().success();
         let cwd = run.dir.display();
         let home = run.home().display().to_string();
@@ -225,9 +191,9 @@ fn hooks_do_not_see_or_touch_the_host() {
         kill -0 1 && ps -e 2>/dev/null | wc -l\n\
         exit 0\n";
     for caller in callers() {
-        let run = Run::new(&caller, "disk-image-create")
+        let run = Run::build(&caller, "tar")
             .element_file("looks", "extra-data.d/50-out", hook)
-            .args(["-n", "-t", "tar", "-o", "x", "safedib-one-file", "looks"]);
+            .args(["safedib-one-file", "looks"]);
         let outcome = run.run().success();
         assert!(!outcome.stdout.contains("| sees "), "{outcome}");
         for directory in ["/usr/share", "/etc", "/tmp"] {
@@ -239,17 +205,8 @@ fn hooks_do_not_see_or_touch_the_host() {
 #[test]
 fn the_log_goes_where_it_is_wanted() {
     for caller in callers() {
-        let run = Run::new(&caller, "disk-image-create").args([
-            "-n",
-            "-t",
-            "tar",
-            "-o",
-            "x",
-            "--logfile",
-            "build.log",
-            "safedib-one-file",
-        ]);
-        let outcome = run.run().success().leaves(&["build.log", "x.tar"]);
+        let run = Run::build(&caller, "tar").args(["--logfile", "build.log", "safedib-one-file"]);
+        let outcome = run.run().success().leaves(&["build.log", "image.tar"]);
         assert_eq!(outcome.stdout, "Output logs going to: build.log\n");
         let log = fs::read_to_string(run.dir.join("build.log")).unwrap();
         assert!(log.contains(" | diskimage-builder version "), "{log}");
@@ -269,7 +226,7 @@ fn the_log_goes_where_it_is_wanted() {
 #[test]
 fn breaks_run_their_command_and_the_status_stays_the_hooks() {
     for caller in callers() {
-        let run = Run::new(&caller, "disk-image-create")
+        let run = Run::build(&caller, "tar")
             .element_file(
                 "breaker",
                 "install.d/50-x",
@@ -278,7 +235,7 @@ fn breaks_run_their_command_and_the_status_stays_the_hooks() {
             .env("break", "after-error")
             .env("break_outside_target", "1")
             .env("break_cmd", "cat $TMP_MOUNT_PATH/tmp/mark || true")
-            .args(["-n", "-t", "tar", "-o", "x", "safedib-fake-os", "breaker"]);
+            .args(["safedib-fake-os", "breaker"]);
         let outcome = run.run().failure(44, &["50-x"]);
         for text in [
             "Starting debug shell",
@@ -306,12 +263,12 @@ fn a_partitioned_disk_is_assembled_without_loop_devices() {
             config
         };
         for caller in callers() {
-            let run = Run::new(&caller, "disk-image-create")
+            let run = Run::build(&caller, "raw")
                 .env("DIB_BLOCK_DEVICE_CONFIG", config.clone())
                 .env("DIB_IMAGE_SIZE", "0.2")
-                .args(["-n", "-t", "raw", "-o", "disk", "safedib-fake-os"]);
-            run.run().success().leaves(&["disk.raw"]);
-            let disk = run.dir.join("disk.raw");
+                .args(["safedib-fake-os"]);
+            run.run().success().leaves(&["image.raw"]);
+            let disk = run.dir.join("image.raw");
             let table = tool(Command::new("/sbin/sfdisk").arg("--json").arg(&disk));
             let table: serde_json::Value = serde_json::from_str(&table).unwrap();
             assert_eq!(table["partitiontable"]["label"], label);

@@ -38,7 +38,7 @@ const STORED: [&str; 4] = [
 ];
 
 fn build(caller: &Caller) -> Run {
-    let run = Run::new(caller, "disk-image-create").args(["-n", "-t", "tar", "-o", "image"]);
+    let run = Run::build(caller, "tar");
     let cache = run.home().join("cache");
     run.env("DIB_IMAGE_CACHE", cache)
         .args(["safedib-fake-os", "cacher"])

@@ -12,17 +12,9 @@ use common::{callers, Caller, Outcome, Run};
 
 /// A build of the small OS element and `probe`, whose hooks a test writes.
 fn build(caller: &Caller, format: &str) -> Run {
-    Run::new(caller, "disk-image-create")
+    Run::build(caller, format)
         .element_file("probe", "README.rst", "")
-        .args([
-            "-n",
-            "-t",
-            format,
-            "-o",
-            "image",
-            "safedib-fake-os",
-            "probe",
-        ])
+        .args(["safedib-fake-os", "probe"])
 }
 
 /// A bash hook outside the target.

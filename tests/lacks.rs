@@ -7,13 +7,12 @@ use common::{callers, Caller, Outcome, Run};
 
 /// A build of the small OS element to `format`.
 fn build(caller: &Caller, format: &str) -> Run {
-    Run::new(caller, "disk-image-create")
+    Run::build(caller, format)
         .element_file(
             "safedib-tells",
             "root.d/05-tell",
             "#!/bin/sh\necho a hook ran\n",
         )
-        .args(["-t", format, "-n", "-o", "image"])
         .args(["safedib-fake-os", "safedib-tells"])
 }
 

@@ -58,6 +58,7 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
             options.as_deref(),
             &output,
         ),
+        Step::ConvertToVhd { disk, output } => pack::convert_to_vhd(context, disk, &output),
         Step::TakeRawDisk { disk, output } => pack::take_raw_disk(context, disk, &output),
         Step::PrepareTree { layout } => split::prepare(context, &layout),
         Step::CreateRawDisk { layout } => disks::create_raw(context, &layout),

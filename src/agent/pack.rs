@@ -7,7 +7,7 @@ use super::context::Context;
 use super::error::Error as AgentError;
 use super::paths;
 use crate::blockdev::Layout;
-use crate::output::{archive, convert, disk, NodeRegistry};
+use crate::output::{archive, convert, disk, vhd, NodeRegistry};
 use crate::plan::{Archive, RawDisk};
 
 pub(crate) use crate::output::Error;
@@ -79,6 +79,18 @@ pub(crate) fn convert_disk(
     let output = context.output_dir.join(output);
     let raw = context.disk(disk);
     Ok(convert::convert(&raw, format, compress, options, &output)?)
+}
+
+/// Converts the raw disk to VHD, with what there is for it.
+pub(crate) fn convert_to_vhd(
+    context: &mut Context,
+    disk: RawDisk,
+    output: &str,
+) -> Result<(), AgentError> {
+    let writer = vhd::writer()?;
+    context.say(format!("Converting image using {writer}"))?;
+    let output = context.output_dir.join(output);
+    Ok(vhd::convert(&context.disk(disk), writer, &output)?)
 }
 
 /// Moves the raw disk to its name in the output directory.

@@ -279,15 +279,5 @@ fn local_stamp(seconds: i64) -> String {
     )
 }
 
-/// Bytes that the caller may still write to the filesystem of `directory`.
-///
-/// # Errors
-/// If the directory cannot be examined.
-pub fn free_bytes(directory: &Path) -> Result<u64, Error> {
-    let stat = nix::sys::statvfs::statvfs(directory)
-        .map_err(|errno| io_error("examine", directory)(errno.into()))?;
-    Ok(stat.blocks_available() * stat.fragment_size())
-}
-
 #[cfg(test)]
 mod tests;

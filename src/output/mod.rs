@@ -7,6 +7,7 @@
 //! * [`archive`]: tar, aci, squashfs.
 //! * [`disk`]: a raw disk image from trees.
 //! * [`convert`]: `qemu-img convert`, compression, the raw image itself.
+//! * [`vhd`]: VHD, with what there is for it.
 //! * [`nodes`]: device nodes that a user namespace cannot make.
 //! * [`commit`]: checksums, old images, everything into place or nothing.
 //! * [`docker`]: import into a container engine.
@@ -22,6 +23,7 @@ pub mod nodes;
 pub mod tar_nodes;
 mod tool;
 mod tree;
+pub mod vhd;
 
 #[cfg(test)]
 mod archive_tests;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use super::error::io_error;
@@ -122,6 +122,20 @@ impl Tool {
             status: describe(status),
             tail: tail(&text),
         })
+    }
+
+    /// Runs it and returns all that it prints, however it ends.
+    ///
+    /// # Errors
+    /// If it cannot be run.
+    pub fn text(mut self) -> Result<String, Error> {
+        let output = self
+            .command
+            .stdout(Stdio::piped())
+            .output()
+            .map_err(io_error("run", Path::new(&self.name)))?;
+        let bytes = [output.stdout, output.stderr].concat();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     fn finish(mut self) -> Result<(ExitStatus, String), Error> {

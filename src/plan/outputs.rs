@@ -26,7 +26,8 @@ pub struct PlannedOutput {
 impl PlannedOutput {
     /// It is made from the raw disk rather than from the tree.
     pub fn needs_disk(&self) -> bool {
-        self.format == OutputFormat::Raw || self.format.qemu_img_name().is_some()
+        matches!(self.format, OutputFormat::Raw | OutputFormat::Vhd)
+            || self.format.qemu_img_name().is_some()
     }
 }
 

@@ -193,6 +193,13 @@ pub enum Step {
         /// File name in the output directory.
         output: String,
     },
+    /// Convert the raw disk with a `vhd-util` that can, else with qemu-img.
+    ConvertToVhd {
+        /// From where.
+        disk: RawDisk,
+        /// File name in the output directory.
+        output: String,
+    },
     /// Move the raw disk to the output directory; the last use of it.
     TakeRawDisk {
         /// From where.

@@ -255,6 +255,12 @@ fn output_steps<'a>(parts: &Parts<'a>, list: &mut List<'a>) {
                 output: output.staged.clone(),
             });
         }
+        if output.format == OutputFormat::Vhd {
+            list.push(Step::ConvertToVhd {
+                disk,
+                output: output.staged.clone(),
+            });
+        }
     }
     for output in disks.iter().filter(|o| o.format == OutputFormat::Raw) {
         list.push(Step::TakeRawDisk {

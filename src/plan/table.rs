@@ -114,7 +114,9 @@ impl Display for Step {
             }
             Step::PackArchive { output, .. } => write!(f, "pack {output}"),
             Step::Gzip { input, output, .. } => write!(f, "compress {input} to {output}"),
-            Step::ConvertDisk { output, .. } => write!(f, "convert disk to {output}"),
+            Step::ConvertDisk { output, .. } | Step::ConvertToVhd { output, .. } => {
+                write!(f, "convert disk to {output}")
+            }
             Step::TakeRawDisk { output, .. } => write!(f, "take raw disk as {output}"),
             Step::CreateTarget => f.write_str("create the target directory"),
             Step::CheckRootDeployed => f.write_str("check that root.d deployed a root"),

@@ -115,7 +115,8 @@ fn format_tool(output: &PlannedOutput, route: &Route) -> Option<PlannedTool> {
             (&["tar"], "tar")
         }
         OutputFormat::Qcow2 | OutputFormat::QemuImg(_) => (&["qemu-img"], "qemu-utils"),
-        OutputFormat::Raw | OutputFormat::Vhd => return None,
+        OutputFormat::Vhd => (&["vhd-util", "qemu-img"], "qemu-utils"),
+        OutputFormat::Raw => return None,
     };
     Some(PlannedTool {
         need: Need::Command(command),

@@ -135,6 +135,11 @@ impl Run {
         run
     }
 
+    /// A build of the image `image` in these formats, without the `base` element.
+    pub fn build(caller: &Caller, formats: &str) -> Run {
+        Run::new(caller, "disk-image-create").args(["-n", "-t", formats, "-o", "image"])
+    }
+
     /// Makes a path the caller's own.
     pub fn give(&self, path: &Path) {
         if let Caller::Other(user) = &self.caller {
@@ -405,6 +410,19 @@ pub fn copy_tree(from: &Path, to: &Path) {
         .status()
         .expect("cp");
     assert!(status.success(), "copy of {}", from.display());
+}
+
+/// The output of a tool that must succeed.
+#[track_caller]
+pub fn tool(command: &mut Command) -> String {
+    let output = command.output().expect("the tool starts");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The group of that name, for checks on owners.

@@ -153,9 +153,7 @@ fn side_files_are_merged() {
 }
 
 #[test]
-fn stamps_and_free_space() {
+fn stamps() {
     assert_eq!(old_name("a/b.c.tar", "S"), "a/b.c-S.tar");
     assert_eq!(local_stamp(0).len(), 19);
-    assert!(free_bytes(Path::new("/tmp")).unwrap() > 0);
-    assert!(free_bytes(Path::new("/nonexistent")).is_err());
 }

@@ -1,7 +1,7 @@
 //! What this version does not build yet, refused before work starts.
 
 use crate::request::error::Error;
-use crate::request::resolved::{BuildRequest, OutputFormat};
+use crate::request::resolved::BuildRequest;
 
 /// Refuses what is not built yet, by name.
 pub(super) fn refuse_unbuilt(request: &BuildRequest) -> Result<(), Error> {
@@ -13,9 +13,6 @@ pub(super) fn refuse_unbuilt(request: &BuildRequest) -> Result<(), Error> {
     };
     if request.ramdisk {
         return unsupported(&request.program, "this version does not build ramdisks");
-    }
-    if request.formats.contains(&OutputFormat::Vhd) {
-        return unsupported("image type 'vhd'", "this version has no converter for it");
     }
     Ok(())
 }
