@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::microvm::{self, Kvm, Machine};
-use super::namespace;
+use super::namespace::{self, AgentCommand, Janitor};
 use crate::error::reason;
 
 /// How long a sandbox that is started for a test may take; it takes 20 ms.
@@ -61,6 +61,40 @@ pub fn probe_namespace(binary: &Path, network: bool) -> Result<(), namespace::Er
             while_: "running `true`, for which it had 5 seconds",
         }),
     }
+}
+
+/// Whether KVM works: starts a machine with it if nobody has done so since the
+/// host's boot, which takes some 10 seconds where it does not work. The
+/// machine's disk lies in a directory below `tmp_dir`, for the time.
+///
+/// # Errors
+/// The machine cannot be made; that KVM does not work is none.
+pub fn prove_kvm(
+    binary: &Path,
+    machine: &Machine,
+    tmp_dir: &Path,
+    say: &mut dyn FnMut(&str),
+) -> Result<Kvm, microvm::Error> {
+    let mut janitor = Janitor::start(binary)?;
+    let place = tempfile::Builder::new()
+        .prefix("safedib-kvm-")
+        .tempdir_in(tmp_dir)
+        .map_err(|source| microvm::Error::Io {
+            doing: format!("making a directory in {}", tmp_dir.display()),
+            source,
+        })?;
+    janitor.add(place.path())?;
+    // The janitor removes it, when qemu has died.
+    let place = place.keep();
+    let agent = AgentCommand {
+        binary: binary.to_owned(),
+        arguments: vec![namespace::layout::OWN_BINARY.into(), "agent".into()],
+        environment: vec![("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into())],
+        home: "/root".into(),
+    };
+    let found = microvm::try_kvm(&agent, machine, &place, &mut janitor, say);
+    janitor.finish()?;
+    found
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 pub use crate::plan::Share;
-pub use abilities::{probe_namespace, Abilities};
+pub use abilities::{probe_namespace, prove_kvm, Abilities};
 
 mod abilities;
 pub mod microvm;

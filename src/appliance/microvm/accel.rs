@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::qemu::Accel;
 use super::{cache, Error, Machine};
 
-pub(super) const DEVICE: &str = "/dev/kvm";
+/// The device of KVM.
+pub const DEVICE: &str = "/dev/kvm";
 /// A machine that KVM runs greets within 2 seconds.
 pub(super) const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 

@@ -25,7 +25,7 @@ mod setup;
 
 use std::path::PathBuf;
 
-pub use accel::Kvm;
+pub use accel::{Kvm, DEVICE as KVM_DEVICE};
 pub use error::Error;
 pub use requirements::{check, kvm, requirements, Requirement};
 pub use running::{start_watched, try_kvm};
