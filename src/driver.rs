@@ -21,6 +21,9 @@ use crate::report::LogWriter;
 use crate::request::{BuildRequest, OutputFormat};
 
 pub use error::Error;
+pub use host::command_dirs;
+pub use machine::{check_tools, options as machine_of};
+pub use workspace::use_tmpfs;
 
 /// Version of diskimage-builder whose behaviour this is.
 pub const UPSTREAM_VERSION: &str = "3.43.0";
@@ -35,7 +38,15 @@ const INSIDE: &str = "/run/safedib";
 /// As [`Plan::new`].
 pub fn plan(request: &BuildRequest) -> Result<Plan, Error> {
     let abilities = machine::abilities(request, machine::Kvm::AsRemembered, &mut |_| {})?;
-    plan_with_suffix(request, &abilities, "XXXXXXXX")
+    plan_for(request, &abilities)
+}
+
+/// As [`plan`], for a host with these abilities.
+///
+/// # Errors
+/// As [`Plan::new`].
+pub fn plan_for(request: &BuildRequest, abilities: &Abilities) -> Result<Plan, Error> {
+    plan_with_suffix(request, abilities, "XXXXXXXX")
 }
 
 fn plan_with_suffix(

@@ -47,24 +47,35 @@ impl Error {
         self.0.is_verbatim()
     }
 
+    /// Message and causes.
+    pub fn reason(&self) -> String {
+        reason(&*self.0)
+    }
+
     /// Message, causes and hint as they go to the user, without a final newline.
     pub fn render(&self) -> String {
-        let mut text = self.0.to_string();
-        let mut source = std::error::Error::source(&*self.0);
-        while let Some(cause) = source {
-            let cause_text = cause.to_string();
-            if !text.contains(&cause_text) {
-                text.push_str(": ");
-                text.push_str(&cause_text);
-            }
-            source = cause.source();
-        }
+        let mut text = self.reason();
         if let Some(hint) = self.hint() {
             text.push_str("\nhint: ");
             text.push_str(&hint);
         }
         text
     }
+}
+
+/// Message and causes of an error, each text once.
+pub fn reason(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
 }
 
 impl<E: Explain> From<E> for Error {

@@ -3,6 +3,7 @@
 
 mod dib_block_device;
 mod disk_image_create;
+mod doctor;
 mod install_links;
 mod plan;
 
@@ -28,7 +29,7 @@ struct Applet {
 }
 
 /// Every command, in the order of the help text.
-static APPLETS: [Applet; 5] = [
+static APPLETS: [Applet; 6] = [
     Applet {
         name: "disk-image-create",
         summary: "build disk images from elements",
@@ -51,6 +52,12 @@ static APPLETS: [Applet; 5] = [
         name: "plan",
         summary: "show what a command line would build, without building",
         run: plan::run,
+        linked: false,
+    },
+    Applet {
+        name: "doctor",
+        summary: "tell what this host can do, and what mends what it lacks",
+        run: doctor::run,
         linked: false,
     },
     Applet {

@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 pub use crate::plan::Share;
+pub use abilities::{probe_namespace, prove_kvm, Abilities};
 
+mod abilities;
 pub mod microvm;
 pub mod namespace;
 

@@ -19,12 +19,17 @@ const COMMAND_DIRS: [&str; 6] = [
     "/bin",
 ];
 
+/// Where hooks outside the target find commands.
+pub fn command_dirs() -> Vec<PathBuf> {
+    COMMAND_DIRS.iter().map(PathBuf::from).collect()
+}
+
 /// Refuses a plan whose needs are not all met.
 ///
 /// # Errors
 /// The first that is not, in upstream's words where it has them.
 pub(super) fn check_tools(plan: &Plan) -> Result<(), Error> {
-    let path: Vec<PathBuf> = COMMAND_DIRS.iter().map(PathBuf::from).collect();
+    let path = command_dirs();
     if let Some(tool) = plan.tools.iter().find(|tool| !tool.need.is_met(&path)) {
         return Err(missing(tool));
     }

@@ -44,7 +44,8 @@ pub(super) fn abilities(
     })
 }
 
-fn options(request: &BuildRequest) -> Machine {
+/// The machine that a request describes.
+pub fn options(request: &BuildRequest) -> Machine {
     Machine {
         force_tcg: request.machine.force_tcg,
         memory_mib: request.machine.memory_mib,
@@ -57,7 +58,10 @@ fn options(request: &BuildRequest) -> Machine {
 
 /// Refuses a build that needs a command which the host, or the machine, lacks.
 /// A machine has those of packages that it is made of.
-pub(super) fn check_tools(request: &BuildRequest, plan: &Plan) -> Result<(), Error> {
+///
+/// # Errors
+/// The first that is lacking.
+pub fn check_tools(request: &BuildRequest, plan: &Plan) -> Result<(), Error> {
     host::check_tools(plan)?;
     if !plan.uses(ApplianceKind::Microvm) {
         return Ok(());

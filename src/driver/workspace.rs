@@ -29,7 +29,7 @@ pub(super) fn random_suffix() -> Result<String, Error> {
 
 /// Whether the build lives in memory (`tmpfs_check`): wanted, and total memory
 /// at least twice what the tmpfs needs. The second value is upstream's warning.
-pub(super) fn use_tmpfs(request: &BuildRequest) -> (bool, Option<String>) {
+pub fn use_tmpfs(request: &BuildRequest) -> (bool, Option<String>) {
     if !request.tmpfs.wanted {
         return (false, None);
     }

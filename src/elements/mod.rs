@@ -15,7 +15,7 @@ pub use hooks::{merge, EnvironmentFile, HookNotice, MergedHooks, NoticeReason};
 pub use order::{compare_environment_files, compare_hooks, is_environment_name, is_hook_name};
 pub use phase::{Location, Phase};
 pub use resolver::resolve;
-pub use tools::{host_tools, Need, ToolNeed};
+pub use tools::{host_tools, known_tools, Need, ToolNeed};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

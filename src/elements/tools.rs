@@ -76,6 +76,18 @@ struct Row {
     unless_set: &'static [&'static str],
 }
 
+impl Row {
+    fn of_element(&self) -> ToolNeed {
+        ToolNeed {
+            need: self.need,
+            package: self.package,
+            element: self.element.to_owned(),
+            why: self.why,
+            unless_set: self.unless_set,
+        }
+    }
+}
+
 const fn row(
     element: &'static str,
     need: Need,
@@ -224,6 +236,11 @@ const NEEDS: [Row; 17] = [
     ),
 ];
 
+/// Every need of the table, by element.
+pub fn known_tools() -> impl Iterator<Item = ToolNeed> {
+    NEEDS.iter().map(Row::of_element)
+}
+
 /// Lists what the elements of `set` need outside the target, by element.
 ///
 /// Beside the table, `source-repository-*` files are read: each kind of source
@@ -232,13 +249,7 @@ pub fn host_tools(set: &ElementSet) -> Vec<ToolNeed> {
     let mut needs = Vec::new();
     for element in &set.elements {
         for row in NEEDS.iter().filter(|row| row.element == element.name) {
-            needs.push(ToolNeed {
-                need: row.need,
-                package: row.package,
-                element: element.name.clone(),
-                why: row.why,
-                unless_set: row.unless_set,
-            });
+            needs.push(row.of_element());
         }
     }
     let fetched = set

@@ -26,4 +26,4 @@ pub use step::{
     ApplianceKind, Archive, PlannedStep, RawDisk, SizePolicy, Step, TreePlace, RAW_DISK,
 };
 pub use storage::Storage;
-pub use tools::PlannedTool;
+pub use tools::{known_tools, KnownTool, PlannedTool};

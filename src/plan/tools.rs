@@ -96,20 +96,65 @@ pub(super) fn tools(
     tools
 }
 
+const DEVICES: [Command; 2] = [(&["losetup"], "mount"), (&["mount"], "mount")];
+const PARTITIONS: Command = (&["kpartx"], "kpartx");
+const LVM: Command = (&["lvm"], "lvm2");
+
 /// What makes the devices that a layout has.
 fn device_tools(layout: &Layout) -> Vec<Command> {
-    let mut tools: Vec<Command> = vec![(&["losetup"], "util-linux"), (&["mount"], "mount")];
+    let mut tools = DEVICES.to_vec();
     if layout.disks.iter().any(|disk| disk.table.is_some()) {
-        tools.push((&["kpartx"], "kpartx"));
+        tools.push(PARTITIONS);
     }
     if !layout.lvm.physical_volumes.is_empty() {
-        tools.push((&["lvm"], "lvm2"));
+        tools.push(LVM);
     }
     tools
 }
 
-fn format_tool(output: &PlannedOutput, route: &Route) -> Option<PlannedTool> {
-    let (command, package): (&'static [&'static str], _) = match &output.format {
+/// A command that builds of one kind need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownTool {
+    /// What.
+    pub need: Need,
+    /// The Debian package that has it.
+    pub package: &'static str,
+    /// Which builds need it.
+    pub builds: String,
+}
+
+/// What builds can need for their formats, filesystems and devices.
+pub fn known_tools() -> Vec<KnownTool> {
+    let tool = |(command, package): Command, builds: String| KnownTool {
+        need: Need::Command(command),
+        package,
+        builds,
+    };
+    let formats = [
+        OutputFormat::Qcow2,
+        OutputFormat::Squashfs,
+        OutputFormat::Tar,
+    ];
+    let mut tools: Vec<KnownTool> = formats
+        .iter()
+        .filter_map(|format| {
+            let builds = format!("output format {}", format.name());
+            Some(tool(format_command(format)?, builds))
+        })
+        .collect();
+    for fstype in ["ext4", "vfat", "btrfs", "xfs", "swap"] {
+        let commands = filesystem_tools(fstype).iter();
+        tools.extend(commands.map(|command| tool(*command, format!("{fstype} filesystems"))));
+    }
+    let devices = DEVICES.map(|command| tool(command, "block devices".to_owned()));
+    tools.extend(devices);
+    tools.push(tool(PARTITIONS, "partitions as block devices".to_owned()));
+    tools.push(tool(LVM, "LVM".to_owned()));
+    tools
+}
+
+fn format_command(format: &OutputFormat) -> Option<Command> {
+    Some(match format {
         OutputFormat::Squashfs => (&["mksquashfs"], "squashfs-tools"),
         OutputFormat::Tar | OutputFormat::Tgz | OutputFormat::Aci | OutputFormat::Docker => {
             (&["tar"], "tar")
@@ -117,7 +162,11 @@ fn format_tool(output: &PlannedOutput, route: &Route) -> Option<PlannedTool> {
         OutputFormat::Qcow2 | OutputFormat::QemuImg(_) => (&["qemu-img"], "qemu-utils"),
         OutputFormat::Vhd => (&["vhd-util", "qemu-img"], "qemu-utils"),
         OutputFormat::Raw => return None,
-    };
+    })
+}
+
+fn format_tool(output: &PlannedOutput, route: &Route) -> Option<PlannedTool> {
+    let (command, package) = format_command(&output.format)?;
     Some(PlannedTool {
         need: Need::Command(command),
         package,

@@ -3,13 +3,14 @@
 //! once for each boot of the host, kernel and qemu.
 
 use std::fs::{self, OpenOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::qemu::Accel;
 use super::{cache, Error, Machine};
 
-const DEVICE: &str = "/dev/kvm";
+/// The device of KVM.
+pub const DEVICE: &str = "/dev/kvm";
 /// A machine that KVM runs greets within 2 seconds.
 pub(super) const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -19,6 +20,47 @@ pub(super) struct Choice {
     pub(super) why: String,
 }
 
+/// What is known about KVM on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kvm {
+    /// A machine was started with it since the host's boot, and its agent spoke.
+    Works,
+    /// A machine was started with it since the host's boot, in vain; why.
+    Fails(String),
+    /// The caller cannot open its device; why.
+    Closed(String),
+    /// Its device opens; no machine has been tried since the host's boot.
+    Untried,
+    /// It is not to be used, and who said so.
+    Forbidden(&'static str),
+}
+
+/// What is known without starting a machine. `kernel` is what machines would
+/// start, if that is there already.
+pub(super) fn known(machine: &Machine, kernel: Option<&Path>, qemu: &Path) -> Kvm {
+    if let Some(by) = machine.force_tcg {
+        return Kvm::Forbidden(by);
+    }
+    if let Err(error) = OpenOptions::new().read(true).write(true).open(DEVICE) {
+        return Kvm::Closed(error.to_string());
+    }
+    let text = kernel.and_then(|kernel| fs::read_to_string(record(machine, kernel, qemu)).ok());
+    match text.as_deref().map(str::trim) {
+        None => Kvm::Untried,
+        Some(WORKS) => Kvm::Works,
+        Some(failure) => Kvm::Fails(failure.to_owned()),
+    }
+}
+
+/// Where it is remembered what became of a try.
+fn record(machine: &Machine, kernel: &Path, qemu: &Path) -> PathBuf {
+    let mut stamp = cache::Stamp::default();
+    stamp.add(fs::read("/proc/sys/kernel/random/boot_id").ok());
+    stamp.add_file(kernel);
+    stamp.add_file(qemu);
+    machine.cache.join(format!("kvm-{}", stamp.name()))
+}
+
 /// Chooses. `probe` starts a machine with KVM and waits for its agent.
 pub(super) fn choose(
     machine: &Machine,
@@ -26,40 +68,25 @@ pub(super) fn choose(
     qemu: &Path,
     probe: &mut dyn FnMut() -> Result<(), Error>,
 ) -> Result<Choice, Error> {
-    let tcg = |why: String| {
-        Ok(Choice {
-            accel: Accel::Tcg,
-            why,
-        })
-    };
-    if let Some(by) = machine.force_tcg {
-        return tcg(format!("{by} asks for it"));
-    }
-    if let Err(error) = OpenOptions::new().read(true).write(true).open(DEVICE) {
-        return tcg(format!("cannot open {DEVICE}: {error}"));
-    }
-    let mut stamp = cache::Stamp::default();
-    stamp.add(fs::read("/proc/sys/kernel/random/boot_id").ok());
-    stamp.add_file(kernel);
-    stamp.add_file(qemu);
-    let record = machine.cache.join(format!("kvm-{}", stamp.name()));
-    if let Ok(known) = fs::read_to_string(&record) {
-        return match known.trim() {
-            WORKS => Ok(works()),
-            failure => tcg(format!("{DEVICE} does not work since this boot: {failure}")),
-        };
-    }
-    let (choice, text) = match probe() {
-        Ok(()) => (works(), WORKS.to_owned()),
-        Err(error) => {
-            let text = one_line(&error);
-            let why = format!("{DEVICE} opens but does not work: {text}");
-            let accel = Accel::Tcg;
-            (Choice { accel, why }, text)
+    let why = match known(machine, Some(kernel), qemu) {
+        Kvm::Works => return Ok(works()),
+        Kvm::Forbidden(by) => format!("{by} asks for it"),
+        Kvm::Closed(why) => format!("cannot open {DEVICE}: {why}"),
+        Kvm::Fails(why) => format!("{DEVICE} does not work since this boot: {why}"),
+        Kvm::Untried => {
+            let tried = probe().map_err(|error| one_line(&error));
+            let text = tried.as_ref().err().map_or(WORKS, String::as_str);
+            remember(&machine.cache, &record(machine, kernel, qemu), text)?;
+            match tried {
+                Ok(()) => return Ok(works()),
+                Err(why) => format!("{DEVICE} opens but does not work: {why}"),
+            }
         }
     };
-    remember(&machine.cache, &record, &text)?;
-    Ok(choice)
+    Ok(Choice {
+        accel: Accel::Tcg,
+        why,
+    })
 }
 
 const WORKS: &str = "works";

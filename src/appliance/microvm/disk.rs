@@ -12,6 +12,11 @@ use crate::protocol::machine::{MachineSetup, BINARY_FILE, BOOT_DIR, FILES_DIR, S
 /// when it is written.
 const SIZE: u64 = 64 << 30;
 
+/// The program that makes its filesystem.
+pub(super) fn find_mkfs() -> Result<PathBuf, Error> {
+    cache::need_program("mkfs.ext4", "e2fsprogs", "for its scratch disk")
+}
+
 /// Makes the disk in `directory`, which is the caller's alone.
 pub(super) fn make(
     directory: &Path,
@@ -19,7 +24,7 @@ pub(super) fn make(
     setup: &MachineSetup,
     files: &[PathBuf],
 ) -> Result<PathBuf, Error> {
-    let mkfs = cache::need_program("mkfs.ext4", "e2fsprogs", "for its scratch disk")?;
+    let mkfs = find_mkfs()?;
     let content = directory.join("content");
     fill(&content.join(BOOT_DIR), binary, setup, files)
         .map_err(Error::io(format!("writing {}", content.display())))?;

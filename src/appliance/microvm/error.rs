@@ -144,6 +144,24 @@ impl Death {
     }
 }
 
+impl Error {
+    /// The command that mends it, run as root, where one does.
+    pub fn mend(&self) -> Option<String> {
+        Some(match self {
+            Error::MissingPackage { package, .. } => format!("apt-get install {package}"),
+            Error::MissingProgram { package, .. } => format!("apt-get install {package}"),
+            Error::NoKernel => "apt-get install linux-image-amd64".to_owned(),
+            Error::KernelUnreadable(path) => format!(
+                "dpkg-statoverride --update --add root root 0644 {}",
+                path.display()
+            ),
+            Error::RootWithoutNamespace(_) => "sysctl -w user.max_user_namespaces=15000".to_owned(),
+            Error::Host(error) => return error.mend(),
+            _ => return None,
+        })
+    }
+}
+
 impl Explain for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
@@ -151,15 +169,9 @@ impl Explain for Error {
                 "use --appliance namespace; the microvm appliance is made on Debian and its kin only"
                     .to_owned()
             }
-            Error::MissingPackage { package, .. } => format!("apt-get install {package}"),
-            Error::MissingProgram { package, .. } => format!("apt-get install {package}"),
-            Error::NoKernel => {
-                "install a kernel, on Debian: apt-get install linux-image-amd64".to_owned()
-            }
-            Error::KernelUnreadable(path) => format!(
-                "run as root: dpkg-statoverride --update --add root root 0644 {}",
-                path.display()
-            ),
+            Error::MissingPackage { .. } | Error::MissingProgram { .. } => return self.mend(),
+            Error::NoKernel => format!("install a kernel, on Debian: {}", self.mend()?),
+            Error::KernelUnreadable(_) => format!("run as root: {}", self.mend()?),
             Error::Interactive => {
                 "use --appliance namespace for builds with break=".to_owned()
             }
@@ -169,10 +181,10 @@ impl Explain for Error {
                     "the machine is very slow or hangs: try --appliance microvm,tcg, or --memsize with more than it has".to_owned()
                 }))
             }
-            Error::RootWithoutNamespace(_) => {
-                "run as an ordinary user, or allow user namespaces: sysctl -w user.max_user_namespaces=15000"
-                    .to_owned()
-            }
+            Error::RootWithoutNamespace(_) => format!(
+                "run as an ordinary user, or allow user namespaces: {}",
+                self.mend()?
+            ),
             Error::Share { .. } => "share the directory that it lies in".to_owned(),
             Error::Host(error) => return error.hint(),
             Error::Tool { .. } | Error::Io { .. } => return None,

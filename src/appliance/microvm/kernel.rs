@@ -8,8 +8,13 @@ use std::process::{Command, Stdio};
 
 use super::Error;
 
+/// The kernel of this host that machines start.
+pub(super) fn of_host() -> Result<PathBuf, Error> {
+    choose(Path::new("/boot"), Path::new("/lib/modules"))
+}
+
 /// The newest kernel with modules that the caller can read, as supermin chooses.
-pub(super) fn choose(boot: &Path, modules: &Path) -> Result<PathBuf, Error> {
+fn choose(boot: &Path, modules: &Path) -> Result<PathBuf, Error> {
     let mut found: Vec<PathBuf> = fs::read_dir(boot)
         .into_iter()
         .flatten()

@@ -18,14 +18,17 @@ mod kernel;
 mod network;
 mod packages;
 mod qemu;
+mod requirements;
 mod root;
 mod running;
 mod setup;
 
 use std::path::PathBuf;
 
+pub use accel::{Kvm, DEVICE as KVM_DEVICE};
 pub use error::Error;
-pub use running::start_watched;
+pub use requirements::{check, kvm, requirements, Requirement};
+pub use running::{start_watched, try_kvm};
 
 /// What the machine is like, beside what every appliance is told.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::{cache, qemu, Error};
@@ -18,6 +19,11 @@ use crate::protocol::machine::MachineNetwork;
 const ADDRESS: &str = "10.0.2.15";
 const GATEWAY: &str = "10.0.2.2";
 const DNS: &str = "10.0.2.3";
+
+/// The program.
+pub(super) fn find() -> Result<PathBuf, Error> {
+    cache::need_program("passt", "passt", "for its network (not with --no-network)")
+}
 
 /// passt. Dropping it ends it.
 #[derive(Debug)]
@@ -30,8 +36,7 @@ pub(super) struct Network {
 impl Network {
     /// Starts passt with one end of a socket pair.
     pub(super) fn start() -> Result<Network, Error> {
-        let passt =
-            cache::need_program("passt", "passt", "for its network (not with --no-network)")?;
+        let passt = find()?;
         let (card, theirs) = UnixStream::pair().map_err(Error::io("making a socket pair"))?;
         let mut command = Command::new(passt);
         command

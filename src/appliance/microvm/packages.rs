@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
-use super::Error;
+use super::{cache, Error};
 
 /// What hooks outside the target and our own steps call. Those that are not
 /// installed are left out; what a build cannot do without is checked for it.
@@ -101,7 +101,9 @@ impl Installed {
     /// # Errors
     /// [`Error::NoDpkg`].
     pub(super) fn read() -> Result<Installed, Error> {
-        let output = Command::new("dpkg-query")
+        let program = cache::find_program("dpkg-query")
+            .ok_or_else(|| Error::NoDpkg("no dpkg-query".to_owned()))?;
+        let output = Command::new(program)
             .arg("-W")
             .arg("-f=${Package}\\t${db:Status-Status}\\t${Essential}\\t${Version}\\n")
             .stdin(Stdio::null())

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
@@ -14,8 +14,13 @@ use nix::sys::signal::Signal;
 use nix::unistd::{getegid, geteuid};
 
 use super::setup::Export;
-use super::Error;
+use super::{cache, Error};
 use crate::protocol::machine::{IMAGE_DISK, PORT_NAME};
+
+/// The program.
+pub(super) fn find() -> Result<PathBuf, Error> {
+    cache::need_program("qemu-system-x86_64", "qemu-system-x86", "to run it")
+}
 
 /// What executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

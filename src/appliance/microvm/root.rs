@@ -36,33 +36,73 @@ pub(super) struct Root {
 impl Root {
     /// What qemu starts.
     pub(super) fn kernel(&self) -> PathBuf {
-        let unpacked = self.directory.join(UNPACKED);
-        match unpacked.exists() {
-            true => unpacked,
-            false => self.directory.join("kernel"),
-        }
+        kernel_of(&self.directory)
+    }
+}
+
+/// What the appliance of a machine is made of, and where it is kept.
+struct Recipe {
+    supermin: PathBuf,
+    packages: Vec<String>,
+    inputs: Vec<PathBuf>,
+    kernel: PathBuf,
+    directory: PathBuf,
+}
+
+impl Recipe {
+    fn of(machine: &Machine) -> Result<Recipe, Error> {
+        let supermin = cache::need_program("supermin", "supermin", "to make its root filesystem")?;
+        let installed = Installed::read()?;
+        let packages = installed.choose(&machine.packages)?;
+        let kernel = kernel::of_host()?;
+        let mut stamp = cache::Stamp::default();
+        stamp.add((FORMAT, INIT, &packages));
+        installed.versions().for_each(|pair| stamp.add(pair));
+        stamp.add_file(&kernel);
+        stamp.add_file(&supermin);
+        let inputs = match &machine.supermin_d {
+            Some(directory) => files_of(directory)?,
+            None => Vec::new(),
+        };
+        inputs.iter().for_each(|file| stamp.add_file(file));
+        Ok(Recipe {
+            supermin,
+            packages,
+            inputs,
+            kernel,
+            directory: machine.cache.join(format!("appliance-{}", stamp.name())),
+        })
+    }
+}
+
+/// What machines start, if the appliance of `machine` has been made.
+pub(super) fn kernel_in_cache(machine: &Machine) -> Option<PathBuf> {
+    let directory = Recipe::of(machine).ok()?.directory;
+    directory
+        .join("root")
+        .exists()
+        .then(|| kernel_of(&directory))
+}
+
+/// The kernel of an appliance: unpacked, if that was possible.
+fn kernel_of(directory: &Path) -> PathBuf {
+    let unpacked = directory.join(UNPACKED);
+    match unpacked.exists() {
+        true => unpacked,
+        false => directory.join("kernel"),
     }
 }
 
 /// The appliance of `machine`, made if it is not there.
 pub(super) fn prepare(machine: &Machine, say: &mut dyn FnMut(&str)) -> Result<Root, Error> {
-    let supermin = cache::need_program("supermin", "supermin", "to make its root filesystem")?;
-    let installed = Installed::read()?;
-    let packages = installed.choose(&machine.packages)?;
-    let kernel = kernel::choose(Path::new("/boot"), Path::new("/lib/modules"))?;
-    let mut stamp = cache::Stamp::default();
-    stamp.add((FORMAT, INIT, &packages));
-    installed.versions().for_each(|pair| stamp.add(pair));
-    stamp.add_file(&kernel);
-    stamp.add_file(&supermin);
-    let inputs = match &machine.supermin_d {
-        Some(directory) => files_of(directory)?,
-        None => Vec::new(),
-    };
-    inputs.iter().for_each(|file| stamp.add_file(file));
-
+    let Recipe {
+        supermin,
+        packages,
+        inputs,
+        kernel,
+        directory,
+    } = Recipe::of(machine)?;
     cache::create(&machine.cache)?;
-    let directory = machine.cache.join(format!("appliance-{}", stamp.name()));
     loop {
         let lock = cache::lock(&machine.cache, false)?;
         if directory.join("root").exists() {

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::unistd::geteuid;
 
-use super::accel::{self, Choice};
+use super::accel::{self, Choice, Kvm};
 use super::console::Console;
 use super::network::Network;
 use super::qemu::{self, Accel, Parts};
 use super::root::{self, Root};
 use super::setup::{self, Plan};
-use super::{cache, disk, Error, Machine};
+use super::{disk, Error, Machine};
 use crate::appliance::namespace::facts::HostFacts;
 use crate::appliance::namespace::{AgentCommand, Janitor};
 use crate::appliance::{ApplianceSpec, Running};
@@ -48,16 +48,7 @@ pub fn start_watched(
         return Err(Error::Interactive);
     }
     let place = place(spec)?;
-    let program = cache::need_program("qemu-system-x86_64", "qemu-system-x86", "to run it")?;
-    let namespace = namespace(say)?;
-    let root = root::prepare(machine, say)?;
-    let mut starter = Starter {
-        program,
-        machine,
-        root,
-        namespace,
-        janitor,
-    };
+    let mut starter = Starter::new(machine, janitor, say)?;
     let Choice { accel, why } = starter.choose(agent, &place)?;
     say(&format!(
         "safedib: microvm runs with {}: {why}",
@@ -73,6 +64,28 @@ pub fn start_watched(
         began.elapsed().as_secs_f64()
     ));
     Ok(Box::new(started))
+}
+
+/// Finds out whether KVM works, by starting a machine with it if nobody has
+/// done so since the host's boot. `place` is an empty directory of the caller's,
+/// for the machine's scratch disk; the rest is as for [`start_watched`].
+///
+/// # Errors
+/// The machine cannot be made; that KVM does not work is none.
+pub fn try_kvm(
+    agent: &AgentCommand,
+    machine: &Machine,
+    place: &Path,
+    janitor: &mut Janitor,
+    say: &mut dyn FnMut(&str),
+) -> Result<Kvm, Error> {
+    let mut starter = Starter::new(machine, janitor, say)?;
+    starter.choose(agent, place)?;
+    Ok(accel::known(
+        machine,
+        Some(&starter.root.kernel()),
+        &starter.program,
+    ))
 }
 
 fn place(spec: &ApplianceSpec) -> Result<PathBuf, Error> {
@@ -105,7 +118,21 @@ struct Starter<'a> {
     janitor: &'a mut Janitor,
 }
 
-impl Starter<'_> {
+impl<'a> Starter<'a> {
+    fn new(
+        machine: &'a Machine,
+        janitor: &'a mut Janitor,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Starter<'a>, Error> {
+        Ok(Starter {
+            program: qemu::find()?,
+            namespace: namespace(say)?,
+            root: root::prepare(machine, say)?,
+            machine,
+            janitor,
+        })
+    }
+
     fn choose(&mut self, agent: &AgentCommand, place: &Path) -> Result<Choice, Error> {
         let (machine, program) = (self.machine, self.program.clone());
         let kernel = self.root.kernel();

@@ -173,14 +173,28 @@ impl Fault {
     }
 }
 
+impl Error {
+    /// The command that mends it, run as root, where one does.
+    pub fn mend(&self) -> Option<String> {
+        Some(match self {
+            Error::NoSubordinateIds { user, free, .. } => {
+                let range = format!("{free}-{}", u64::from(*free) + 65_535);
+                format!("usermod --add-subuids {range} --add-subgids {range} {user}")
+            }
+            Error::NoMapper { .. } => "apt-get install uidmap".to_owned(),
+            Error::MapperFailed { .. } => "apt-get install --reinstall uidmap".to_owned(),
+            Error::Forbidden { fix, .. } => fix.clone(),
+            Error::NoNetworkHelper => "apt-get install passt".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
 impl Explain for Error {
     fn hint(&self) -> Option<String> {
         match self {
-            Error::NoSubordinateIds { user, free, .. } => {
-                let range = format!("{free}-{}", u64::from(*free) + 65_535);
-                Some(format!(
-                    "run once as root: usermod --add-subuids {range} --add-subgids {range} {user}"
-                ))
+            Error::NoSubordinateIds { .. } => {
+                self.mend().map(|mend| format!("run once as root: {mend}"))
             }
             Error::NoMapper { .. } => Some(
                 "install newuidmap and newgidmap (package uidmap, or shadow-utils)".to_owned(),

@@ -144,7 +144,7 @@ impl Mapping {
     ///
     /// # Errors
     /// [`Error::NoMapper`].
-    pub(super) fn check_mappers(&self) -> Result<(), Error> {
+    pub fn check_mappers(&self) -> Result<(), Error> {
         if self.is_root() {
             return Ok(());
         }

@@ -29,7 +29,7 @@ pub use ids::Mapping;
 pub use janitor::Janitor;
 pub use probe::{check, probe, Availability};
 pub use remove::remove_tree;
-pub use running::{start, start_watched};
+pub use running::{forbidding_setting, start, start_watched};
 
 /// Environment variable of the agent: number of its channel's descriptor.
 pub const CHANNEL_VARIABLE: &str = "SAFEDIB_CHANNEL_FD";

@@ -291,12 +291,16 @@ fn spawn(
 fn explain(fault: Fault) -> Error {
     // ENOSPC: the limit of user namespaces, whatever one was wanted for.
     if fault.kind == FaultKind::Namespace || fault.errno == libc::ENOSPC {
-        let read = |path: &str| fs::read_to_string(path).ok();
-        if let Some(error) = forbidden(&read) {
+        if let Some(error) = forbidding_setting() {
             return error;
         }
     }
     Error::Sandbox(fault)
+}
+
+/// The setting of this system that forbids user namespaces, if one does.
+pub fn forbidding_setting() -> Option<Error> {
+    forbidden(&|path| fs::read_to_string(path).ok())
 }
 
 /// Settings that forbid user namespaces, and the values that allow them.
