@@ -1,13 +1,16 @@
 //! What the host is able to do, and the virtual machine of a build.
 
+use std::path::Path;
+
 use crate::appliance::microvm::{self, Machine};
-use crate::appliance::namespace::{self, AgentCommand, Janitor};
-use crate::appliance::{ApplianceSpec, Running};
+use crate::appliance::namespace::{AgentCommand, Janitor};
+use crate::appliance::{self, ApplianceSpec, Running};
+use crate::error::reason;
 use crate::plan::{Abilities, ApplianceKind, Plan, PlannedTool};
 use crate::report::LogWriter;
 use crate::request::{ApplianceChoice, BuildRequest};
 
-use super::{host, Error};
+use super::{host, own_binary, Error};
 
 /// How to find out about KVM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,29 +25,53 @@ pub(super) enum Kvm {
 /// `request` depends on it.
 ///
 /// # Errors
-/// None of the host's lacks: those are answers.
+/// Our own binary cannot be found. What the host lacks is an answer.
 pub(super) fn abilities(
     request: &BuildRequest,
     kvm: Kvm,
     say: &mut dyn FnMut(&str),
 ) -> Result<Abilities, Error> {
+    let binary = own_binary()?;
+    let network = match request.appliance {
+        // Only for conversions, which need none.
+        ApplianceChoice::Microvm => false,
+        _ => !request.no_network,
+    };
     let no_namespace = match request.appliance {
         ApplianceChoice::Namespace => None,
-        _ => namespace::check(!request.no_network).err(),
+        _ => appliance::probe_namespace(&binary, network).err(),
     };
-    let kvm = match (request.appliance, kvm) {
-        (ApplianceChoice::Auto, Kvm::Probe) => false,
-        (ApplianceChoice::Auto, Kvm::AsRemembered) => false,
-        _ => false,
-    };
-    let _ = say;
     Ok(Abilities {
-        no_namespace: no_namespace.map(|error| error.to_string()),
-        kvm,
+        no_namespace: no_namespace.map(|error| reason(&error)),
+        kvm: request.appliance == ApplianceChoice::Auto && kvm_works(request, &binary, kvm, say),
     })
 }
 
-/// The machine that a request describes.
+/// Whether a machine would run with KVM. A host that cannot run a machine at
+/// all, for want of supermin or qemu, has no use for it.
+fn kvm_works(request: &BuildRequest, binary: &Path, how: Kvm, say: &mut dyn FnMut(&str)) -> bool {
+    let machine = options(request);
+    let known = microvm::kvm(&machine);
+    let untried = known == microvm::Kvm::Untried && how == Kvm::Probe;
+    if !(untried || known == microvm::Kvm::Works)
+        || microvm::check(&machine, !request.no_network).is_err()
+    {
+        return false;
+    }
+    if !untried {
+        return true;
+    }
+    say("safedib: trying KVM, once for each boot of this host");
+    match appliance::prove_kvm(binary, &machine, &request.tmp_dir, say) {
+        Ok(found) => found == microvm::Kvm::Works,
+        Err(error) => {
+            say(&format!("safedib: KVM was not tried: {}", reason(&error)));
+            false
+        }
+    }
+}
+
+/// The machine that a request gets.
 pub fn options(request: &BuildRequest) -> Machine {
     Machine {
         force_tcg: request.machine.force_tcg,

@@ -221,11 +221,18 @@ impl Run {
             .env("HOME", self.home())
             .env("USER", self.user_name())
             .env("TMP_DIR", self.tmp())
+            // Appliances take long to make, and KVM is tried once for each cache.
+            .env("XDG_CACHE_HOME", self.machine_cache())
             .env("DIB_ELEMENTS_DIR", self.elements())
             .env("SAFEDIB_TEST_ID", &self.id)
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
+    }
+
+    /// Where appliances are kept, for all runs of the same user.
+    pub fn machine_cache(&self) -> String {
+        format!("/var/tmp/cache-of-safedib-tests-{}", self.owner().0)
     }
 
     fn user_name(&self) -> String {
