@@ -8,7 +8,7 @@ use super::context::{Context, Devices};
 use super::error::Error;
 use super::vm;
 use crate::blockdev::devices::{self, Order};
-use crate::blockdev::{Graph, Layout};
+use crate::blockdev::{place, Graph, Layout};
 use crate::plan::RawDisk;
 
 /// Makes the empty disk, of the size that its layout fixes or else the measured one.
@@ -17,6 +17,8 @@ use crate::plan::RawDisk;
 /// No size is known, or the file cannot be made.
 pub(crate) fn create_raw(context: &mut Context, layout: &Layout) -> Result<(), Error> {
     let size = context.disk_bytes(layout)?;
+    // Known before a machine is started for nothing.
+    place(layout.image0()?, size)?;
     let path = context.disk(RawDisk::OutputDirectory);
     OpenOptions::new()
         .write(true)

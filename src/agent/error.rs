@@ -118,6 +118,8 @@ impl Explain for Error {
                 "set TMP_DIR to a directory with more room, or use --no-tmpfs".to_owned()
             }
             Error::Output(error) => return error.hint(),
+            Error::Devices(error) => return error.hint(),
+            Error::BlockDevices(error) => return error.hint(),
             _ => return None,
         };
         Some(hint)

@@ -53,7 +53,7 @@ fn size_kib(tree_kib: u64, policy: &SizePolicy) -> u64 {
         (None, Some(journal)) => (size + journal * 1024).max(smallest_with_journal(journal)),
         _ => size,
     };
-    (size + policy.efi_padding_kib).next_multiple_of(64)
+    policy.rounded_kib(size)
 }
 
 /// mke2fs (1.47) refuses a journal larger than half of what it has left beside

@@ -269,7 +269,20 @@ impl Explain for Error {
             Error::TooManyPrimaries(_) => {
                 "leave the flag primary out for all but the first three".into()
             }
-            Error::DoesNotFit { .. } | Error::EmptyPartition { .. } => {
+            Error::DoesNotFit {
+                needed,
+                available,
+                disk,
+                ..
+            } => {
+                let least = disk.saturating_sub(*available).saturating_add(*needed);
+                format!(
+                    "the disk needs more than {} GiB: give --image-size (DIB_IMAGE_SIZE), or make \
+                     the partitions smaller",
+                    least >> 30
+                )
+            }
+            Error::EmptyPartition { .. } => {
                 "raise --image-size (DIB_IMAGE_SIZE, in GiB), or make the partitions smaller".into()
             }
             Error::LabelTooLong { .. } => {

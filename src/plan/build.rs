@@ -102,6 +102,9 @@ impl Plan {
             layout: &storage.layout,
             outputs: &outputs,
         })?;
+        if route.makes_disk(&outputs) {
+            storage.check_size()?;
+        }
         let variables = variables(request, &set, &storage, inputs)?;
         let steps = steps::steps(Parts {
             request,

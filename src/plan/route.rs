@@ -99,6 +99,11 @@ impl Route {
         }
     }
 
+    /// Whether a disk is made, for an output or for hooks.
+    pub(super) fn makes_disk(&self, outputs: &[PlannedOutput]) -> bool {
+        self.disk != DiskMaking::Offline || outputs.iter().any(PlannedOutput::needs_disk)
+    }
+
     fn whole(kind: ApplianceKind, why: &str, disk: DiskMaking) -> Route {
         let place = Place {
             kind,

@@ -46,6 +46,14 @@ pub struct SizePolicy {
     pub usage_report: Option<bool>,
 }
 
+impl SizePolicy {
+    /// KiB of a disk that is at least `kib` large: with the padding, and rounded
+    /// up to 64 KiB.
+    pub fn rounded_kib(&self, kib: u64) -> u64 {
+        (kib + self.efi_padding_kib).next_multiple_of(64)
+    }
+}
+
 /// The archive formats that are packed from the mounted target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]

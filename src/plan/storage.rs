@@ -26,6 +26,22 @@ pub struct Storage {
     pub size: SizePolicy,
 }
 
+impl Storage {
+    /// Checks that the partitions fit, where the disk's size is known before the tree.
+    ///
+    /// # Errors
+    /// The one that does not, as when it is written.
+    pub fn check_size(&self) -> Result<(), Error> {
+        let image0 = self.layout.image0()?;
+        let requested = self.size.requested_kib;
+        let requested = requested.map(|kib| self.size.rounded_kib(kib) * 1024);
+        match image0.size.or(requested) {
+            Some(bytes) => Ok(blockdev::place(image0, bytes).map(drop)?),
+            None => Ok(()),
+        }
+    }
+}
+
 struct Configuration {
     yaml: String,
     messages: Vec<String>,

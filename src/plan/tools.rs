@@ -82,7 +82,7 @@ pub(super) fn tools(
             });
         tools.extend(made);
     }
-    if devices || outputs.iter().any(PlannedOutput::needs_disk) {
+    if route.makes_disk(outputs) {
         let types: BTreeSet<_> = layout.filesystems.iter().map(|fs| &*fs.fstype).collect();
         for fstype in types {
             for (command, package) in filesystem_tools(fstype) {
