@@ -10,43 +10,15 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use common::machine::{machine, same_trees, TCG};
 use common::{callers, Caller, Run};
-
-static ONE_MACHINE: Mutex<()> = Mutex::new(());
-
-/// The right to start a machine; `None` where a machine's parts are not
-/// installed, which is a failure in CI.
-fn machine() -> Option<MutexGuard<'static, ()>> {
-    let programs = ["/usr/bin/qemu-system-x86_64", "/usr/bin/supermin"];
-    let absent = programs.iter().find(|program| !Path::new(program).exists());
-    let kernel = fs::read_dir("/boot")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .any(|entry| entry.file_name().to_string_lossy().starts_with("vmlinuz-"));
-    let why = match absent {
-        Some(program) => format!("no {program}"),
-        None if !kernel => "no kernel in /boot".to_owned(),
-        None => return Some(ONE_MACHINE.lock().unwrap_or_else(PoisonError::into_inner)),
-    };
-    assert_ne!(
-        std::env::var("CI").as_deref(),
-        Ok("true"),
-        "{why}: run scripts/setup first"
-    );
-    eprintln!("{why} (scripts/setup installs it): not tested");
-    None
-}
 
 fn new(caller: &Caller, words: &[&str]) -> Run {
     Run::new(caller, "disk-image-create").args(words.iter().copied())
 }
-
-const TCG: [&str; 2] = ["--appliance", "microvm,tcg"];
 
 /// Starts a run whose hook says "here" and then waits; returns once it has said so.
 fn waiting(run: &Run) -> Child {
@@ -116,18 +88,7 @@ fn trees_equal_those_of_the_namespace_appliance() {
                 (uid.as_raw(), gid.as_raw())
             );
             assert_eq!(metadata.mode() & 0o777, 0o644);
-            let output = Command::new("/usr/bin/python3")
-                .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-tests/tree_diff.py"))
-                .arg("--content")
-                .args(["namespace.tar", "image.tar"])
-                .current_dir(&run.dir)
-                .output()
-                .unwrap();
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(
-                output.status.success() && text.is_empty(),
-                "{element}: {text}"
-            );
+            same_trees(&run.dir, "namespace.tar", "image.tar");
         }
     }
 }

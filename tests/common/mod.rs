@@ -7,6 +7,8 @@
 //! say why they run as root only elsewhere.
 #![allow(dead_code)]
 
+pub mod machine;
+
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{chown, PermissionsExt};
