@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::appliance::namespace::{self, Janitor};
-use crate::appliance::{Scratch, WorkDir};
+use crate::appliance::{microvm, Scratch, WorkDir};
 use crate::helpers;
 use crate::output;
 use crate::output::commit::{Commit, Staged};
@@ -90,6 +90,11 @@ fn helper_variables() -> BTreeMap<String, String> {
 /// Whatever fails; then no output of the request has been touched and nothing
 /// of the build is left on the host.
 pub fn build(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
+    let works = || microvm::check(&machine_of(request), !request.no_network).is_ok();
+    build_it(request, log).map_err(|error| error.or_machine(works))
+}
+
+fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     log.say(&format!(
         "diskimage-builder version {UPSTREAM_VERSION} (safedib {})",
         env!("CARGO_PKG_VERSION")

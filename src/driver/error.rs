@@ -17,6 +17,9 @@ pub enum Error {
     /// No appliance could be started.
     #[error(transparent)]
     Appliance(#[from] appliance::namespace::Error),
+    /// The same, where a virtual machine could be.
+    #[error(transparent)]
+    NotNamespaces(appliance::namespace::Error),
     /// No virtual machine could be started.
     #[error(transparent)]
     Microvm(#[from] appliance::microvm::Error),
@@ -83,11 +86,29 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// What keeps the namespace appliance from starting also names the other
+    /// one, where `works`, which is asked only then, says that it is a way out.
+    pub(super) fn or_machine(self, works: impl FnOnce() -> bool) -> Error {
+        use appliance::namespace::Error as Namespace;
+        match self {
+            // The same path cannot be shared with a machine either.
+            Error::Appliance(error @ Namespace::Share { .. }) => Error::Appliance(error),
+            Error::Appliance(error) if works() => Error::NotNamespaces(error),
+            other => other,
+        }
+    }
+}
+
 impl Explain for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Error::Plan(error) => error.hint(),
             Error::Appliance(error) => error.hint(),
+            Error::NotNamespaces(error) => Some(match error.hint() {
+                Some(hint) => format!("{hint}; or use --appliance microvm"),
+                None => "use --appliance microvm".into(),
+            }),
             Error::Microvm(error) => error.hint(),
             Error::Output(error) => error.hint(),
             Error::MissingTool { package, .. } => Some(format!("apt-get install {package}")),

@@ -9,15 +9,16 @@ use crate::request::BuildRequest;
 
 use super::findings::{Build, Place};
 use super::room;
-use super::subject::{command_line, Subject};
+use super::subject::{command_lines, Subject};
 
 /// The default build, and the one that needs a block device.
 pub(super) fn all(subject: &Subject, abilities: &Abilities) -> Vec<Build> {
     let problem = subject.problem.as_ref().map(Error::reason);
     std::iter::once(&subject.request)
         .chain(&subject.with_device)
-        .map(|request| {
-            let mut build = judge(request, abilities);
+        .zip(command_lines())
+        .map(|(request, command)| {
+            let mut build = judge(command, request, abilities);
             build.reason = problem.clone().or(build.reason);
             build.works = build.reason.is_none();
             build
@@ -25,13 +26,13 @@ pub(super) fn all(subject: &Subject, abilities: &Abilities) -> Vec<Build> {
         .collect()
 }
 
-fn judge(request: &BuildRequest, abilities: &Abilities) -> Build {
+fn judge(command: String, request: &BuildRequest, abilities: &Abilities) -> Build {
     let able = plan::Abilities {
         no_namespace: abilities.no_namespace(),
         kvm: abilities.kvm == Kvm::Works && abilities.microvm.is_ok(),
     };
     let mut build = Build {
-        command: command_line(request),
+        command,
         works: false,
         reason: None,
         places: Vec::new(),

@@ -8,6 +8,8 @@ use nix::unistd::{geteuid, Gid, Group as UserGroup, User};
 
 use crate::appliance::microvm::{self, Error, Kvm, Machine, KVM_DEVICE};
 use crate::appliance::{prove_kvm, Abilities};
+use crate::driver;
+use crate::elements::Need;
 use crate::error::{reason, Explain};
 use crate::request::BuildRequest;
 
@@ -106,6 +108,12 @@ fn opener(device: &Path) -> Option<String> {
         Some(group) if group.name == "kvm" && writable => {
             format!("usermod --append --groups kvm {user}")
         }
-        _ => format!("setfacl --modify u:{user}:rw {}", device.display()),
+        _ => {
+            let command = format!("setfacl --modify u:{user}:rw {}", device.display());
+            match Need::Command(&["setfacl"]).is_met(&driver::command_dirs()) {
+                true => command,
+                false => format!("apt-get install acl && {command}"),
+            }
+        }
     })
 }

@@ -20,18 +20,23 @@ const COMMAND: &str = "disk-image-create";
 const DEFAULT: &[&str] = &["debian-minimal"];
 const WITH_DEVICE: &[&str] = &["debian-minimal", "vm"];
 
+const INSTALL_ELEMENTS: &str = "apt-get install python3-diskimage-builder";
+
 /// Files of elements that stand in where the real ones are not to be found: they
 /// need the same commands and devices.
-const STAND_INS: [(&str, &str); 5] = [
+const STAND_INS: [(&str, &str); 7] = [
     ("base/element-deps", ""),
     (
         "debian-minimal/element-deps",
         "debootstrap\npackage-installs\n",
     ),
+    ("debian-minimal/element-provides", "operating-system\n"),
     ("debootstrap/element-deps", ""),
     ("package-installs/element-deps", ""),
+    // `vm` gets it without asking.
+    ("block-device-mbr/element-deps", ""),
     (
-        "vm/finalise.d/50-bootloader",
+        "vm/finalise.d/50-stands-in",
         "#!/bin/sh\necho \"$IMAGE_BLOCK_DEVICE\"\n",
     ),
 ];
@@ -45,6 +50,8 @@ pub(super) struct Subject {
     /// Why the default build cannot be planned with the caller's elements and
     /// variables; then both are for elements that stand in.
     pub problem: Option<Error>,
+    /// The command that brings elements, where there are none.
+    mend: Option<&'static str>,
     /// Where we are, which is not known without /proc.
     pub binary: io::Result<PathBuf>,
     _stand_ins: Option<TempDir>,
@@ -63,6 +70,7 @@ impl Subject {
             .map_err(|error| Error::from(error.clone()))
             .and_then(|host| plannable(&caller, host));
         let facts = host.unwrap_or_else(|_| facts_without_directory());
+        let nowhere = matches!(facts.base_elements(&caller), Ok(Err(_)));
         let (environment, request, problem, stand_ins) = match planned {
             Ok(request) => (caller, request, None, None),
             Err(problem) => {
@@ -74,6 +82,7 @@ impl Subject {
             with_device: resolve(WITH_DEVICE, &environment, &facts).ok(),
             request,
             problem,
+            mend: nowhere.then_some(INSTALL_ELEMENTS),
             binary: std::env::current_exe(),
             _stand_ins: stand_ins,
         })
@@ -81,22 +90,27 @@ impl Subject {
 
     /// What the caller's elements and variables come to.
     pub(super) fn group(&self) -> Group {
-        let check = match (&self.problem, &self.request.base_elements) {
+        let checks = match (&self.problem, &self.request.base_elements) {
             (Some(error), _) => {
                 let hint = error.hint().map(|hint| format!(" ({hint})"));
                 let text = format!("{}{}", error.reason(), hint.unwrap_or_default());
-                Check::lacks("elements", text)
+                let lacks = Check::lacks("elements", text);
+                let note = "what follows about builds is for elements that stand in";
+                vec![
+                    lacks.mended_by(self.mend.map(str::to_owned)),
+                    Check::note("stand-ins", note),
+                ]
             }
             (None, Some(base)) => {
                 let text = format!("{} ({})", base.path.display(), base.origin);
-                Check::ok("elements", text)
+                vec![Check::ok("elements", text)]
             }
-            (None, None) => Check::ok("elements", "those of ELEMENTS_PATH"),
+            (None, None) => vec![Check::ok("elements", "those of ELEMENTS_PATH")],
         };
         Group {
             name: "request",
             title: "elements and variables".into(),
-            checks: vec![check],
+            checks,
         }
     }
 }
@@ -116,9 +130,9 @@ pub(super) fn host() -> Host {
     }
 }
 
-/// The command line of a build, for people.
-pub(super) fn command_line(request: &BuildRequest) -> String {
-    format!("{COMMAND} {}", request.elements.join(" "))
+/// The command lines of both builds, for people.
+pub(super) fn command_lines() -> [String; 2] {
+    [DEFAULT, WITH_DEVICE].map(|elements| format!("{COMMAND} {}", elements.join(" ")))
 }
 
 fn resolve(

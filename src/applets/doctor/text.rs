@@ -25,16 +25,13 @@ pub(super) fn render(findings: &Findings, colour: bool) -> String {
     for build in &findings.builds {
         text.push_str(&place(build));
     }
-    let _ = match (findings.works, findings.builds.first()) {
-        (true, Some(build)) => writeln!(text, "\n`{}` works here", build.command),
-        (_, Some(build)) => writeln!(
-            text,
-            "\n`{}` does not work here: {}",
-            build.command,
-            build.reason.as_deref().unwrap_or("it cannot be planned")
-        ),
-        (_, None) => Ok(()),
-    };
+    if let Some(build) = findings.builds.first() {
+        let verdict = match findings.works {
+            true => "works here",
+            false => "does not work here",
+        };
+        let _ = writeln!(text, "\n`{}` {verdict}", build.command);
+    }
     text
 }
 

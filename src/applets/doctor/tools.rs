@@ -74,7 +74,7 @@ struct Wanted {
 
 impl Wanted {
     fn check(self, name: String, path: &[PathBuf]) -> Check {
-        let by = self.by.join(", ");
+        let by = self.by.join(", ").replace(", element ", ", ");
         match self.need.is_met(path) {
             true => Check::ok(name, by),
             false => Check::note(name, format!("not installed; needed for {by}"))
