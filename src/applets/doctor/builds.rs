@@ -13,7 +13,10 @@ use super::subject::{command_lines, Subject};
 
 /// The default build, and the one that needs a block device.
 pub(super) fn all(subject: &Subject, abilities: &Abilities) -> Vec<Build> {
-    let problem = subject.problem.as_ref().map(Error::reason);
+    let problem = subject
+        .problem
+        .as_ref()
+        .map(|problem| problem.error.reason());
     std::iter::once(&subject.request)
         .chain(&subject.with_device)
         .zip(command_lines())

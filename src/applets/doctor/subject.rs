@@ -41,6 +41,22 @@ const STAND_INS: [(&str, &str); 7] = [
     ),
 ];
 
+/// Why a build cannot be planned.
+pub(super) struct Problem {
+    /// What is wrong.
+    name: &'static str,
+    pub error: Error,
+}
+
+impl Problem {
+    fn of_variables(error: impl Into<Error>) -> Problem {
+        Problem {
+            name: "variables",
+            error: error.into(),
+        }
+    }
+}
+
 /// The builds, and what keeps them from being planned as they are.
 pub(super) struct Subject {
     /// The default build.
@@ -49,7 +65,7 @@ pub(super) struct Subject {
     pub with_device: Option<BuildRequest>,
     /// Why the default build cannot be planned with the caller's elements and
     /// variables; then both are for elements that stand in.
-    pub problem: Option<Error>,
+    pub problem: Option<Problem>,
     /// The command that brings elements, where there are none.
     mend: Option<&'static str>,
     /// Where we are, which is not known without /proc.
@@ -67,7 +83,7 @@ impl Subject {
         let host = HostFacts::gather();
         let planned = host
             .as_ref()
-            .map_err(|error| Error::from(error.clone()))
+            .map_err(|error| Problem::of_variables(error.clone()))
             .and_then(|host| plannable(&caller, host));
         let facts = host.unwrap_or_else(|_| facts_without_directory());
         let nowhere = matches!(facts.base_elements(&caller), Ok(Err(_)));
@@ -91,10 +107,10 @@ impl Subject {
     /// What the caller's elements and variables come to.
     pub(super) fn group(&self) -> Group {
         let checks = match (&self.problem, &self.request.base_elements) {
-            (Some(error), _) => {
+            (Some(Problem { name, error }), _) => {
                 let hint = error.hint().map(|hint| format!(" ({hint})"));
                 let text = format!("{}{}", error.reason(), hint.unwrap_or_default());
-                let lacks = Check::lacks("elements", text);
+                let lacks = Check::lacks(*name, text);
                 let note = "what follows about builds is for elements that stand in";
                 vec![
                     lacks.mended_by(self.mend.map(str::to_owned)),
@@ -149,10 +165,15 @@ fn resolve(
 }
 
 /// The default build, if it can be planned for a host that lacks nothing.
-fn plannable(environment: &Environment, facts: &HostFacts) -> Result<BuildRequest, Error> {
-    let request = resolve(DEFAULT, environment, facts)?;
-    driver::plan_for(&request, &Abilities::default())?;
-    Ok(request)
+fn plannable(environment: &Environment, facts: &HostFacts) -> Result<BuildRequest, Problem> {
+    let request = resolve(DEFAULT, environment, facts).map_err(Problem::of_variables)?;
+    match driver::plan_for(&request, &Abilities::default()) {
+        Ok(_) => Ok(request),
+        Err(error) => Err(Problem {
+            name: "elements",
+            error: error.into(),
+        }),
+    }
 }
 
 /// The default build of elements that stand in: with the caller's variables if
