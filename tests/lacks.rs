@@ -5,7 +5,8 @@ mod common;
 
 use common::{callers, Caller, Outcome, Run};
 
-/// A build of the small OS element to `format`.
+/// A build of the small OS element to `format`, which may not go to the microvm
+/// appliance instead.
 fn build(caller: &Caller, format: &str) -> Run {
     Run::build(caller, format)
         .element_file(
@@ -13,6 +14,7 @@ fn build(caller: &Caller, format: &str) -> Run {
             "root.d/05-tell",
             "#!/bin/sh\necho a hook ran\n",
         )
+        .args(["--appliance", "namespace"])
         .args(["safedib-fake-os", "safedib-tells"])
 }
 
