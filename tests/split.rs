@@ -200,3 +200,69 @@ losetup -d "$device"
         same_trees(&run.dir, "plain.tar", "moved.tar");
     }
 }
+
+/// Programs that upstream's extract-image runs in the image that it unpacks.
+const PACKER: &str = r#"#!/bin/bash
+set -eu
+for program in /bin/tar /bin/gzip; do
+    cp "$program" "$TMP_MOUNT_PATH/usr/bin/"
+    ldd "$program" | grep -o '/[^ ]* (0x' | cut -d' ' -f1 | while read -r library; do
+        mkdir -p "$TMP_MOUNT_PATH${library%/*}"
+        cp -L "$library" "$TMP_MOUNT_PATH$library"
+    done
+done
+"#;
+
+/// What root.d hooks of cloud-image elements do with a local image.
+const CLOUD: &str = r#"#!/bin/bash
+set -eu
+file=$(basename "$DIB_LOCAL_IMAGE")
+"$TMP_HOOKS_PATH/bin/extract-image" "$file" "$file.tgz" "$DIB_LOCAL_IMAGE" "$DIB_LOCAL_IMAGE"
+"#;
+
+/// An image that a build made is the base of the next one, by upstream's own
+/// extract-image; the second time from its cache.
+#[test]
+fn our_own_image_is_a_base_image() {
+    let Some(_machine) = machine() else { return };
+    let upstream = Path::new(env!("CARGO_MANIFEST_DIR")).join(
+        "upstream-fixtures/cache/diskimage-builder-3.43.0/diskimage_builder/elements/\
+         sysprep/bin/extract-image",
+    );
+    let extract = fs::read_to_string(&upstream).expect("scripts/fetch-fixtures was run");
+    for caller in callers() {
+        let base = elements(&caller, &["-t", "qcow2,tar", "--image-size", "1", "packer"])
+            .element_file("packer", "post-root.d/60-packer", PACKER)
+            .env("DIB_BLOCK_DEVICE_CONFIG", GPT);
+        base.run().success();
+        let cloud = |words: &[&str]| {
+            let run = Run::new(&caller, "disk-image-create")
+                .element_file("cloud", "element-provides", "operating-system\n")
+                .element_file("cloud", "bin/extract-image", &extract)
+                .element_file("cloud", "root.d/10-cloud", CLOUD)
+                .element_file(
+                    "cloud",
+                    "cleanup.d/50-lost",
+                    "#!/bin/bash\nrmdir $TMP_MOUNT_PATH/lost+found\n",
+                )
+                .env("DIB_LOCAL_IMAGE", base.dir.join("image.qcow2"))
+                .env("DIB_IMAGE_CACHE", base.home().join("cache"))
+                .env("DIB_BLOCK_DEVICE_CONFIG", GPT)
+                .args(["-n", "-o", "image", "-t", "tar", "cloud"]);
+            run.args(words.iter().copied())
+        };
+        let first = cloud(&[]);
+        let outcome = first.run().success();
+        assert!(
+            outcome.stdout.contains("Repacking base image as tarball."),
+            "{outcome}"
+        );
+        fs::copy(base.dir.join("image.tar"), first.dir.join("base.tar")).unwrap();
+        same_trees(&first.dir, "base.tar", "image.tar");
+        let again = cloud(&[]);
+        let outcome = again.run().success();
+        assert!(outcome.stdout.contains("Using cached tar"), "{outcome}");
+        fs::copy(base.dir.join("image.tar"), again.dir.join("base.tar")).unwrap();
+        same_trees(&again.dir, "base.tar", "image.tar");
+    }
+}

@@ -16,7 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::context::Context;
 use super::error::Error;
-use super::{mounts, paths};
+use super::{devnodes, mounts, paths};
 
 /// A mount that was made to give a root directory devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ const NODES: &[&str] = &[
     "null", "zero", "full", "random", "urandom", "tty", "ptmx", "console",
 ];
 
-/// Gives `root` devices: our nodes in the place of empty files of their names,
+/// Where device nodes are real, a root directory has its own. Else gives `root` devices: our nodes in the place of empty files of their names,
 /// or our whole `/dev` where there is no `dev/null`.
 ///
 /// # Errors
@@ -39,7 +39,7 @@ pub(crate) fn provide(root: &Path) -> io::Result<()> {
     let Ok(root) = fs::canonicalize(root) else {
         return Ok(()); // chroot itself says what is wrong with its argument
     };
-    if root == Path::new("/") {
+    if root == Path::new("/") || devnodes::are_real() {
         return Ok(());
     }
     let dev = root.join("dev");

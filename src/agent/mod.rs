@@ -117,6 +117,9 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
 
 fn prepare(context: &mut Context) -> Result<(), Error> {
     install::install()?;
+    if devnodes::are_real() {
+        return Ok(());
+    }
     match devnodes::supervise() {
         Ok(()) => Ok(()),
         Err(error) => context.say(format!(

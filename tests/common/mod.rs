@@ -164,12 +164,13 @@ impl Run {
         self.dir.parent().unwrap().join("home")
     }
 
-    /// Writes an element's file; hooks (`*.d/*` outside environment.d) become executable.
+    /// Writes an element's file; hooks (`*.d/*` outside environment.d) and programs become executable.
     pub fn element_file(self, element: &str, path: &str, text: &str) -> Run {
         let file = self.elements().join(element).join(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, text).unwrap();
-        let mode = if path.contains(".d/") && !path.starts_with("environment.d") {
+        let is_hook = path.contains(".d/") && !path.starts_with("environment.d");
+        let mode = if is_hook || path.starts_with("bin/") {
             0o755
         } else {
             0o644

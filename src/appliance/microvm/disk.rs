@@ -65,7 +65,11 @@ fn fill(
     fs::copy(binary, &own)?;
     fs::set_permissions(&own, PermissionsExt::from_mode(0o755))?;
     for (number, file) in files.iter().enumerate() {
-        fs::copy(file, shared.join(number.to_string()))?;
+        let copy = shared.join(number.to_string());
+        fs::copy(file, &copy)?;
+        // Hooks compare the times of images with those of their caches.
+        let modified = fs::metadata(file)?.modified()?;
+        File::open(&copy)?.set_modified(modified)?;
     }
     Ok(())
 }
