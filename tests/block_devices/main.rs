@@ -91,12 +91,11 @@ fn layouts_become_devices_and_nothing_is_left() {
     let out = prepare(&run, &layouts);
     let cache = format!("/var/tmp/cache-of-safedib-tests-{}", run.owner().0);
     let share = format!("{}:rw", out.display());
-    let outcome = run
+    let run = run
         .env("XDG_CACHE_HOME", cache)
         .env("DIB_SAFEDIB_OUT", &out)
-        .args(["--share", &share])
-        .run()
-        .failure(43, &["blocks", "05-blocks"]);
+        .args(["--share", &share]);
+    let outcome = run.run().failure(43, &["blocks", "05-blocks"]);
     println!("the machine took {:?}", outcome.took);
     let mut wrong = Vec::new();
     for layout in &layouts {
