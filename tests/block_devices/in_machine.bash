@@ -5,8 +5,6 @@
 set -u
 out=${DIB_SAFEDIB_OUT:?}
 
-device() { /run/safedib/bin/safedib dib-block-device "$@"; }
-
 # What nobody should leave: loop devices, mappings, mounts of ours, images.
 left() {
     losetup --all
@@ -17,7 +15,7 @@ left() {
 
 look() {
     cp "$states/state.json" "$to/"
-    device getval image-block-devices >"$to/devices"
+    dib-block-device getval image-block-devices >"$to/devices" 2>>"$to/log"
     blkid -c /dev/null -o full >"$to/blkid"
     cp /proc/self/mounts "$to/mounts"
     for disk in /dev/loop[0-9]; do
@@ -39,22 +37,22 @@ fill() {
 }
 
 run() {
-    device init >"$to/log" 2>&1
-    device create >>"$to/log" 2>&1
+    dib-block-device init >"$to/log" 2>&1
+    dib-block-device create >>"$to/log" 2>&1
     echo $? >"$to/create"
     if [ -e "$states/nodes.json" ]; then
         look
         fill >>"$to/log" 2>&1
         [ "$name" = fallback ] && (cd "$work/mnt" && exec sleep 4) &
         sleep 0.5
-        device umount >>"$to/log" 2>&1
+        dib-block-device umount >>"$to/log" 2>&1
         echo $? >"$to/umount"
         du -k "$work/image0.raw" >"$to/trimmed"
         left >"$to/left"
         # Nothing is there for a second time.
-        device umount >>"$to/log" 2>&1
+        dib-block-device umount >>"$to/log" 2>&1
         echo $? >>"$to/umount"
-        device "$(cat "$to/end")" >>"$to/log" 2>&1
+        dib-block-device "$(cat "$to/end")" >>"$to/log" 2>&1
         echo $? >"$to/ended"
     else
         cp "$states/state.json" "$to/"
