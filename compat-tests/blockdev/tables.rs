@@ -1,10 +1,11 @@
 //! Partition tables: where and what upstream's are, and where ours would be.
 
+use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use safedib::blockdev::{place, Disk, Layout, TableLabel};
+use safedib::blockdev::{place, table, Disk, Layout, TableLabel};
 
 use super::{equal, IMAGE_BYTES};
 
@@ -20,11 +21,11 @@ pub fn compare(dir: &Path, layout: &Layout, commands: &[Vec<String>]) -> Result<
     for disk in &layout.disks {
         let Some(table) = &disk.table else { continue };
         match table.label {
-            TableLabel::Mbr => equal(
-                "MBR",
-                ours(disk),
-                sfdisk(&dir.join(format!("{}.raw", disk.name)))?,
-            )?,
+            TableLabel::Mbr => {
+                let theirs = sfdisk(&dir.join(format!("{}.raw", disk.name)))?;
+                equal("MBR as planned", &ours(disk), &theirs)?;
+                equal("MBR as written", sfdisk(&written(dir, disk))?, theirs)?;
+            }
             TableLabel::Gpt => {
                 let command = sgdisk.remove(0);
                 equal("sgdisk", told(disk), command[2..].to_vec())?;
@@ -48,6 +49,16 @@ fn told(disk: &Disk) -> Vec<String> {
         words.extend(["-c".into(), format!("{number}:{}", partition.name)]);
     }
     words
+}
+
+/// An image with our table, and nothing else.
+fn written(dir: &Path, disk: &Disk) -> PathBuf {
+    let path = dir.join(format!("{}.ours", disk.name));
+    let size = disk.size.unwrap_or(IMAGE_BYTES);
+    let file = File::create(&path).unwrap();
+    file.set_len(size).unwrap();
+    table::write(disk, &file, &path, size).unwrap();
+    path
 }
 
 fn ours(disk: &Disk) -> Vec<Row> {
@@ -132,7 +143,7 @@ impl Drop for Loop {
 /// First byte, length and name of every entry of a GPT.
 fn gpt(image: &Path, sector: u64) -> Vec<(u64, u64, String)> {
     let mut array = vec![0u8; 128 * 128];
-    let file = std::fs::File::open(image).unwrap();
+    let file = File::open(image).unwrap();
     file.read_exact_at(&mut array, 2 * sector).unwrap();
     let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
     let used = array.chunks(128).filter(|entry| entry[..16] != [0; 16]);
@@ -162,7 +173,25 @@ const FULL: &str = "
 - mkfs: {name: mkfs_root, base: d, mount: {mount_point: /}}
 ";
 
-/// sgdisk, told what upstream tells it, puts partitions where we do, on sectors
+/// What sgdisk says about a table, without names of files and random GUIDs.
+fn describe(device: &str, count: usize) -> String {
+    let mut asked = vec![vec!["-v".to_owned()], vec!["-p".to_owned()]];
+    asked.extend((1..=count).map(|number| vec!["-i".to_owned(), number.to_string()]));
+    let mut text = String::new();
+    for words in asked {
+        let output = Command::new("sgdisk")
+            .args(words)
+            .arg(device)
+            .env("PATH", PATH)
+            .output()
+            .expect("sgdisk starts: install gdisk");
+        text += &String::from_utf8_lossy(&output.stdout);
+    }
+    let differs = |line: &&str| !line.contains("(GUID)") && !line.contains("unique GUID");
+    text.lines().filter(differs).collect::<Vec<_>>().join("\n")
+}
+
+/// sgdisk, told what upstream tells it, makes the table that we write, on sectors
 /// of either size.
 #[test]
 fn sgdisk_agrees_on_both_sector_sizes() {
@@ -177,44 +206,58 @@ fn sgdisk_agrees_on_both_sector_sizes() {
         fs_type: "ext4".into(),
         ..Default::default()
     };
-    let base = tempfile::tempdir_in("/var/tmp").unwrap();
-    let image = base.path().join("disk.raw");
     for sector in [512, 4096] {
         for (name, text) in &texts {
             let mut layout = safedib::blockdev::layout(text, &params).unwrap();
             layout.override_block_size(sector);
-            let disk = &layout.disks[0];
-            let size = disk.size.unwrap_or(IMAGE_BYTES);
-            let file = std::fs::File::create(&image).unwrap();
-            file.set_len(size).unwrap();
-            let Some(device) = Loop::attach(&image, sector) else {
-                assert_ne!(
-                    std::env::var("CI").as_deref(),
-                    Ok("true"),
-                    "no loop device: this test needs root"
-                );
-                eprintln!("skipped: no loop device (needs root)");
+            if !sgdisk_agrees(name, &layout.disks[0]) {
                 return;
-            };
-            let output = Command::new("sgdisk")
-                .arg(&device.0)
-                .args(told(disk))
-                .env("PATH", PATH)
-                .output()
-                .expect("sgdisk starts: install gdisk");
-            assert!(output.status.success(), "{name}: {output:?}");
-            let partitions = &disk.table.as_ref().unwrap().partitions;
-            let ours: Vec<_> = place(disk, size)
-                .unwrap()
-                .iter()
-                .map(|e| (e.start, e.size, partitions[e.partition].name.clone()))
-                .collect();
-            drop(device);
-            assert_eq!(
-                ours,
-                gpt(&image, sector.into()),
-                "{name}, sectors of {sector}"
-            );
+            }
         }
     }
+}
+
+/// Whether there are loop devices to find out.
+fn sgdisk_agrees(name: &str, disk: &Disk) -> bool {
+    let base = tempfile::tempdir_in("/var/tmp").unwrap();
+    let image = base.path().join("disk.raw");
+    let size = disk.size.unwrap_or(IMAGE_BYTES);
+    File::create(&image).unwrap().set_len(size).unwrap();
+    let Some(device) = Loop::attach(&image, disk.block_size) else {
+        assert_ne!(
+            std::env::var("CI").as_deref(),
+            Ok("true"),
+            "no loop device: this test needs root"
+        );
+        eprintln!("skipped: no loop device (needs root)");
+        return false;
+    };
+    let output = Command::new("sgdisk")
+        .arg(&device.0)
+        .args(told(disk))
+        .env("PATH", PATH)
+        .output()
+        .expect("sgdisk starts: install gdisk");
+    assert!(output.status.success(), "{name}: {output:?}");
+    let partitions = &disk.table.as_ref().unwrap().partitions;
+    let theirs = describe(&device.0, partitions.len());
+    let planned: Vec<_> = place(disk, size)
+        .unwrap()
+        .iter()
+        .map(|e| (e.start, e.size, partitions[e.partition].name.clone()))
+        .collect();
+    let context = format!("{name}, sectors of {}", disk.block_size);
+    assert_eq!(planned, gpt(&image, disk.block_size.into()), "{context}");
+
+    let zap = ["--zap-all", &device.0];
+    let zapped = Command::new("sgdisk").args(zap).env("PATH", PATH).output();
+    assert!(zapped.unwrap().status.success(), "{context}");
+    let path = Path::new(&device.0);
+    let file = File::options().write(true).open(path).unwrap();
+    table::write(disk, &file, path, size).unwrap();
+    file.sync_all().unwrap();
+    let ours = describe(&device.0, partitions.len());
+    assert_eq!(ours, theirs, "{context}");
+    assert!(ours.contains("No problems found"), "{context}: {ours}");
+    true
 }

@@ -9,6 +9,9 @@ use super::error::Error;
 use super::{paths, shims};
 use crate::helpers::{self, HelperFile};
 
+/// Commands of ours that hooks find on their PATH, as upstream's are on its own.
+const APPLETS: &[&str] = &["dib-block-device"];
+
 /// Writes the helper files, the Python package with its interpreter, the shims
 /// and the marker.
 ///
@@ -29,7 +32,7 @@ pub(crate) fn install() -> Result<(), Error> {
         link(&own, binary)?;
     }
     fs::create_dir_all(paths::SHIMS).map_err(Error::io("create", paths::SHIMS))?;
-    for name in shims::NAMES {
+    for name in shims::NAMES.iter().chain(APPLETS) {
         link(binary, &Path::new(paths::SHIMS).join(name))?;
     }
     write(Path::new(paths::MARKER), 0o444, "")

@@ -5,7 +5,7 @@
 //!   parser gives; JSON to the byte as Python writes it.
 //! * [`config`]: tree or graph form to the expanded graph form of `config.json`,
 //!   and what `getval` says of it.
-//! * [`graph`]: its nodes and the order of their creation.
+//! * [`mod@graph`]: its nodes and the order of their creation.
 //! * [`layout()`]: what the nodes come to, a [`Layout`], with all checks.
 //! * [`place()`]: where each partition of a disk lies; [`table`]: its table.
 //! * [`devices`]: the nodes made real, by a kernel that is ours alone.

@@ -5,12 +5,10 @@
 //! agent see to that. No udev is expected to run. The order of things, the
 //! commands and their arguments are upstream's (`block_device/level[0-4]`).
 //!
-//! * [`command`]: command lines, as data.
-//! * [`system`]: what the kernel is asked for.
-//! * [`create`](mod@create), [`release`]: the two ways.
-//! * [`rehearsal`]: the commands of an order, without a kernel.
-//! * [`made`]: what there is to release, by `state.json`.
-//! * [`store`]: the files that `create` leaves.
+//! * `command`: command lines, as data; `system`: what the kernel is asked for.
+//! * `create` and `release`: the two ways; `made`: what there is to release.
+//! * `rehearsal`: the commands of an order, without a kernel.
+//! * `store`: the files that `create` leaves.
 
 use std::path::Path;
 
@@ -66,7 +64,7 @@ pub fn create(order: &Order, log: &mut dyn FnMut(&str)) -> Result<State, Error> 
     result.map(|()| state)
 }
 
-/// As [`create`](fn@create), with the state as far as it came, which upstream
+/// As [`create`], with the state as far as it came, which upstream
 /// stores for those who look for the reason.
 pub fn attempt(order: &Order, log: &mut dyn FnMut(&str)) -> (State, Result<(), Error>) {
     let mut kernel = Kernel;

@@ -23,7 +23,7 @@ pub struct Rehearsed {
     pub cleanup: Vec<Vec<String>>,
 }
 
-/// Says what [`create`](fn@super::create), [`umount`](super::umount) and
+/// Says what [`create`](super::create()), [`umount`](super::umount) and
 /// [`cleanup`](super::cleanup) call when nothing fails and loop devices are free
 /// from `/dev/loop0` on.
 ///
