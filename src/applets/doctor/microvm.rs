@@ -104,16 +104,60 @@ fn opener(device: &Path) -> Option<String> {
         .ok()
         .flatten();
     let writable = metadata.permissions().mode() & 0o060 == 0o060;
-    Some(match group {
-        Some(group) if group.name == "kvm" && writable => {
-            format!("usermod --append --groups kvm {user}")
+    let member = group.is_some_and(|group| group.name == "kvm") && writable;
+    let has_acl = Need::Command(&["setfacl"]).is_met(&driver::command_dirs());
+    Some(opening_command(&user, member, has_acl))
+}
+
+/// `member`: who is in group kvm may open the device.
+fn opening_command(user: &str, member: bool, has_acl: bool) -> String {
+    let acl = format!("setfacl --modify u:{user}:rw {KVM_DEVICE}");
+    match (member, has_acl) {
+        (true, _) => format!("usermod --append --groups kvm {user}"),
+        (false, true) => acl,
+        (false, false) => format!("apt-get install acl && {acl}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_of_that_name_is_joined() {
+        for (member, has_acl, command) in [
+            (true, false, "usermod --append --groups kvm ann"),
+            (false, true, "setfacl --modify u:ann:rw /dev/kvm"),
+            (
+                false,
+                false,
+                "apt-get install acl && setfacl --modify u:ann:rw /dev/kvm",
+            ),
+        ] {
+            assert_eq!(opening_command("ann", member, has_acl), command);
         }
-        _ => {
-            let command = format!("setfacl --modify u:{user}:rw {}", device.display());
-            match Need::Command(&["setfacl"]).is_met(&driver::command_dirs()) {
-                true => command,
-                false => format!("apt-get install acl && {command}"),
-            }
+    }
+
+    #[test]
+    fn what_is_known_about_kvm_is_never_a_lack() {
+        for (known, status, text) in [
+            (Kvm::Works, "Ok", "since the last boot"),
+            (Kvm::Fails("x y".into()), "Note", "does not work: x y; "),
+            (
+                Kvm::Closed("gone".into()),
+                "Note",
+                "cannot open /dev/kvm: gone; ",
+            ),
+            (Kvm::Untried, "Note", "--probe"),
+            (
+                Kvm::Forbidden("--appliance"),
+                "Note",
+                "--appliance forbids it",
+            ),
+        ] {
+            let check = kvm(&known);
+            assert_eq!(format!("{:?}", check.status), status, "{check:?}");
+            assert!(check.detail.contains(text), "{check:?}");
         }
-    })
+    }
 }
