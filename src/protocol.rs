@@ -22,8 +22,9 @@ pub mod machine;
 /// Version of the protocol; both sides must have the same.
 pub const VERSION: u32 = 1;
 
-/// Largest body that is accepted, in bytes: far above any plan, far below memory.
-pub const MAX_FRAME: u32 = 64 << 20;
+/// Largest body that is accepted, in bytes: far above any plan, and a receiver
+/// of whatever an appliance likes to send stays small.
+pub const MAX_FRAME: u32 = 16 << 20;
 
 const KIND_MESSAGE: u8 = 0;
 const KIND_LOG: u8 = 1;

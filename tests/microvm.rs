@@ -9,67 +9,18 @@ mod common;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::machine::{machine, same_trees, TCG};
-use common::{callers, Caller, Run};
-
-fn new(caller: &Caller, words: &[&str]) -> Run {
-    Run::new(caller, "disk-image-create").args(words.iter().copied())
-}
-
-/// Starts a run whose hook says "here" and then waits; returns once it has said so.
-fn waiting(run: &Run) -> Child {
-    let log = fs::File::create(run.home().join("log")).unwrap();
-    let errors = fs::File::create(run.home().join("errors")).unwrap();
-    let mut command = run.command();
-    let child = command.stdout(log).stderr(errors).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !logged(run, "log").contains("| here") {
-        assert!(
-            Instant::now() < deadline,
-            "{}{}",
-            logged(run, "log"),
-            logged(run, "errors")
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    child
-}
-
-fn logged(run: &Run, name: &str) -> String {
-    fs::read_to_string(run.home().join(name)).unwrap_or_default()
-}
-
-fn waiter(caller: &Caller) -> Run {
-    new(caller, &TCG)
-        .element_file(
-            "waiter",
-            "root.d/05-wait",
-            "#!/bin/bash\necho here\nsleep 600\n",
-        )
-        .args(["-n", "-t", "tar", "-o", "x", "waiter", "safedib-one-file"])
-}
-
-/// The qemu of a run, by the name of its scratch disk.
-fn qemu_of(run: &Run) -> i32 {
-    let scratch = run.tmp().display().to_string();
-    let found = fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
-        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let line =
-            String::from_utf8_lossy(&fs::read(entry.path().join("cmdline")).ok()?).into_owned();
-        (line.contains("qemu-system") && line.contains(&scratch)).then_some(pid)
-    });
-    found.expect("a qemu of this run")
-}
+use common::callers;
+use common::machine::{build, logged, machine, qemu_of, same_trees, waiter, waiting, TCG};
 
 #[test]
 fn trees_equal_those_of_the_namespace_appliance() {
     let Some(_machine) = machine() else { return };
     for caller in callers() {
         for element in ["safedib-one-file", "safedib-fake-os"] {
-            let run = new(&caller, &["-n", "-t", "tar", "-o", "image", element]);
+            let run = build(&caller, &["-n", "-t", "tar", "-o", "image", element]);
             run.run().success();
             fs::rename(run.dir.join("image.tar"), run.dir.join("namespace.tar")).unwrap();
             let run = run.args(TCG);
@@ -113,7 +64,7 @@ fn hooks_see_what_is_shared_and_not_the_hosts_loopback() {
     for caller in callers() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let run = new(&caller, &TCG)
+        let run = build(&caller, &TCG)
             .element_file("looker", "root.d/05-look", LOOK)
             .args(["-n", "-t", "tar", "-o", "x", "looker", "safedib-one-file"])
             .env("DIB_SAFEDIB_PORT", port.to_string())
@@ -198,7 +149,7 @@ fn a_killed_driver_leaves_nothing() {
 fn a_panic_of_the_guest_is_told() {
     let Some(_machine) = machine() else { return };
     let caller = &callers()[0];
-    let run = new(caller, &TCG)
+    let run = build(caller, &TCG)
         .element_file(
             "panics",
             "root.d/05-panic",
@@ -221,9 +172,9 @@ fn a_panic_of_the_guest_is_told() {
 fn what_no_machine_can_have_is_refused_before_one_starts() {
     let Some(_machine) = machine() else { return };
     let caller = &callers()[0];
-    let build = ["-n", "-t", "tar", "-o", "x", "safedib-one-file"];
-    new(caller, &TCG)
-        .args(build)
+    let words = ["-n", "-t", "tar", "-o", "x", "safedib-one-file"];
+    build(caller, &TCG)
+        .args(words)
         .env("DIB_APPLIANCE_PACKAGES", "safedib-no-such-package")
         .run()
         .failure(
@@ -234,7 +185,7 @@ fn what_no_machine_can_have_is_refused_before_one_starts() {
             ],
         )
         .leaves(&[]);
-    let run = new(caller, &TCG).args(build);
+    let run = build(caller, &TCG).args(words);
     let file = run.home().join("file");
     fs::write(&file, "x").unwrap();
     run.give(&file);
@@ -243,8 +194,8 @@ fn what_no_machine_can_have_is_refused_before_one_starts() {
         .run()
         .failure(1, &["only directories can be shared for writing"])
         .leaves(&[]);
-    new(caller, &TCG)
-        .args(build)
+    build(caller, &TCG)
+        .args(words)
         .env("break", "before-root")
         .run()
         .failure(1, &["no terminal for a debug break"])

@@ -58,7 +58,24 @@ pub trait Running {
     /// What was chosen because the host lacks something, a line each for the log.
     fn notes(&self) -> &[String];
 
-    /// Ends the appliance and waits for it; describes how its agent ended if
-    /// that was not a normal exit.
-    fn end(self: Box<Self>) -> Option<String>;
+    /// Ends the appliance and waits for it.
+    fn end(self: Box<Self>) -> Ending;
+}
+
+/// What is known about an appliance that has ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// How its agent ended, if that was not a normal exit.
+    pub how: Option<String>,
+    /// What went wrong in the appliance itself, which a hook may have failed of.
+    pub trouble: Option<Trouble>,
+}
+
+/// Something that the kernel of an appliance complained about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What happened.
+    pub what: String,
+    /// What to change.
+    pub hint: String,
 }

@@ -63,7 +63,7 @@ pub enum Error {
         /// What is known about its end.
         detail: String,
         /// What to try.
-        hint: &'static str,
+        hint: String,
     },
     /// The agent speaks another version, or garbage.
     #[error("the agent in the appliance does not speak our protocol: {0}")]
@@ -118,7 +118,7 @@ impl Explain for Error {
             )),
             Error::Directory { what, .. } => Some(format!("set {what} to a directory you own")),
             Error::Failed(error) => error.hint(),
-            Error::ApplianceDied { hint, .. } => Some((*hint).into()),
+            Error::ApplianceDied { hint, .. } => Some(hint.clone()),
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{SigSet, Signal};
@@ -16,6 +17,10 @@ use super::Error;
 
 /// Size of a read from the channel, bytes.
 const READ_SIZE: usize = 64 << 10;
+
+/// How long a frame may take from its first byte to its last. An agent writes
+/// each at once; only garbage announces what never comes.
+const FRAME_DEADLINE: Duration = Duration::from_secs(8);
 
 /// Signals that end a build in good order.
 const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
@@ -71,8 +76,9 @@ pub(super) fn run(
     }
     let mut decoder = Decoder::default();
     let mut buffer = vec![0u8; READ_SIZE];
+    let mut begun = None;
     loop {
-        if let Some(signal) = wait(channel.as_fd(), &signals)? {
+        if let Some(signal) = wait(channel.as_fd(), &signals, begun)? {
             return Ok(Err(End::Signal(signal)));
         }
         let count = match (&mut &*channel).read(&mut buffer) {
@@ -93,7 +99,28 @@ pub(super) fn run(
             if let Some(end) = follower.frame(frame)? {
                 return Ok(end);
             }
+            begun = None;
         }
+        begun = match decoder.is_empty() {
+            true => None,
+            false => begun.or_else(|| Some(Instant::now())),
+        };
+        // What was read may be old if this process was stopped meanwhile; a
+        // short read is all that there is.
+        if count < buffer.len() {
+            check_frame(begun)?;
+        }
+    }
+}
+
+/// Whether a frame that began then may still be waited for.
+fn check_frame(begun: Option<Instant>) -> Result<(), Error> {
+    match begun {
+        Some(begun) if begun.elapsed() >= FRAME_DEADLINE => Err(Error::Protocol(format!(
+            "a frame was not complete after {} s",
+            FRAME_DEADLINE.as_secs()
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -112,12 +139,28 @@ fn block_signals() -> Result<SignalFd, Error> {
         })
 }
 
-fn wait(channel: std::os::fd::BorrowedFd, signals: &SignalFd) -> Result<Option<Signal>, Error> {
+/// Waits for something to read, or a signal, or the deadline of a frame that has
+/// begun.
+fn wait(
+    channel: std::os::fd::BorrowedFd,
+    signals: &SignalFd,
+    begun: Option<Instant>,
+) -> Result<Option<Signal>, Error> {
     let mut watched = [
         PollFd::new(channel, PollFlags::POLLIN),
         PollFd::new(signals.as_fd(), PollFlags::POLLIN),
     ];
-    match poll(&mut watched, PollTimeout::NONE) {
+    let timeout = match begun {
+        Some(begun) => FRAME_DEADLINE.saturating_sub(begun.elapsed()),
+        None => Duration::MAX,
+    };
+    // A millisecond more: the timeout is cut to whole ones.
+    let timeout = timeout.saturating_add(Duration::from_millis(1));
+    match poll(
+        &mut watched,
+        PollTimeout::try_from(timeout).unwrap_or(PollTimeout::NONE),
+    ) {
+        Ok(0) => check_frame(begun)?,
         Ok(_) | Err(nix::errno::Errno::EINTR) => {}
         Err(errno) => {
             return Err(Error::Host {

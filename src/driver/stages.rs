@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use crate::appliance::namespace::{self, AgentCommand};
-use crate::appliance::{ApplianceSpec, Running, WorkDir};
+use crate::appliance::{ApplianceSpec, Ending, Running, WorkDir};
 use crate::plan::{ApplianceKind, Plan, Share, Stage, RAW_DISK};
 use crate::protocol::{Failure, Session};
 use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
@@ -59,9 +59,9 @@ pub(super) fn run(
         }
         let session = session(request, plan, &stage, workspace);
         let end = session::run(&*running, session, log, &mut timings);
-        let how = running.end();
+        let ending = running.end();
         if let Err(end) = end? {
-            return Err(failure(request, plan, &stage, end, how));
+            return Err(failure(request, plan, &stage, end, ending));
         }
     }
     Ok(())
@@ -159,18 +159,15 @@ fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Works
     }
 }
 
-fn failure(
-    request: &BuildRequest,
-    plan: &Plan,
-    stage: &Stage,
-    end: End,
-    how: Option<String>,
-) -> Error {
+fn failure(request: &BuildRequest, plan: &Plan, stage: &Stage, end: End, ending: Ending) -> Error {
     let first = stage.steps.start;
     match end {
         End::Failed(failure) => {
             let failure = of_plan(failure, first);
-            BuildFailure::new(failure, &plan.hooks, LogPlace::from(&request.log)).into()
+            let trouble = ending.trouble.map(|trouble| (trouble.what, trouble.hint));
+            BuildFailure::new(failure, &plan.hooks, LogPlace::from(&request.log))
+                .because_of(trouble)
+                .into()
         }
         End::Died { step } => Error::ApplianceDied {
             during: plan
@@ -178,8 +175,13 @@ fn failure(
                 .get(first + step)
                 .map(|planned| planned.step.to_string())
                 .unwrap_or_default(),
-            detail: how.unwrap_or_else(|| "its channel was closed".into()),
-            hint: machine::hint_on_death(stage.kind),
+            detail: ending
+                .how
+                .unwrap_or_else(|| "its channel was closed".into()),
+            hint: match ending.trouble {
+                Some(trouble) => trouble.hint,
+                None => machine::hint_on_death(stage.kind).to_owned(),
+            },
         },
         End::Signal(signal) => Error::Interrupted {
             name: signal.as_str(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub const BOOT_DIR: &str = "boot";
 /// In [`BOOT_DIR`]: [`MachineSetup`] as JSON.
 pub const SETUP_FILE: &str = "setup.json";
-/// In [`BOOT_DIR`]: the binary that is pid 1 and the agent.
+/// In [`BOOT_DIR`]: where pid 1 shows the binary that it and the agent are.
 pub const BINARY_FILE: &str = "safedib";
 /// In [`BOOT_DIR`]: shared files, by number.
 pub const FILES_DIR: &str = "files";
@@ -19,8 +19,32 @@ pub const PORT_NAME: &str = "org.safedib.agent";
 /// Serial number of the block device that is the image's disk
 /// (`/sys/block/NAME/serial`).
 pub const IMAGE_DISK: &str = "image";
+/// Serial number of the disk that the machine's root is on.
+pub const ROOT_DISK: &str = "root";
+/// Serial number of the scratch disk.
+pub const SCRATCH_DISK: &str = "scratch";
 /// Where the scratch disk is mounted.
 pub const SCRATCH_DIR: &str = "/.scratch";
+/// In the initramfs: the binary, which the kernel starts as pid 1.
+pub const INITRD_BINARY: &str = "/safedib";
+/// In the initramfs: the directory of kernel modules.
+pub const INITRD_MODULES: &str = "/modules";
+/// In [`INITRD_MODULES`]: [`BootModules`] as JSON.
+pub const MODULES_FILE: &str = "modules.json";
+
+/// Kernel modules in the initramfs, by file name, each list in an order in
+/// which they can be loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootModules {
+    /// What both of the next two need.
+    pub common: Vec<String>,
+    /// Drivers of disks and of the channel.
+    pub devices: Vec<String>,
+    /// What mounts disks.
+    pub filesystems: Vec<String>,
+    /// What is needed once the root is there.
+    pub later: Vec<String>,
+}
 
 /// How the machine is set up for its agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -35,6 +35,8 @@ pub struct BuildFailure {
     failure: Failure,
     element: Option<String>,
     log: LogPlace,
+    /// What, and a hint.
+    trouble: Option<Box<(String, String)>>,
 }
 
 impl BuildFailure {
@@ -51,7 +53,14 @@ impl BuildFailure {
             failure,
             element,
             log,
+            trouble: None,
         }
+    }
+
+    /// Adds what went wrong in the appliance itself, and what to change.
+    pub fn because_of(mut self, trouble: Option<(String, String)>) -> BuildFailure {
+        self.trouble = trouble.map(Box::new);
+        self
     }
 
     fn write_hook(
@@ -96,6 +105,9 @@ impl fmt::Display for BuildFailure {
             }
             Failure::Step { message, .. } => f.write_str(message)?,
         }
+        if let Some(trouble) = &self.trouble {
+            write!(f, "\n{}", trouble.0)?;
+        }
         match &self.log {
             LogPlace::Stdout => write!(f, "\nthe full log is above"),
             LogPlace::File(path) => write!(f, "\nthe full log is in {}", path.display()),
@@ -109,6 +121,9 @@ impl fmt::Display for BuildFailure {
 
 impl Explain for BuildFailure {
     fn hint(&self) -> Option<String> {
+        if let Some(trouble) = &self.trouble {
+            return Some(trouble.1.clone());
+        }
         match &self.failure {
             Failure::Step { hint, .. } => hint.clone(),
             Failure::Hook { status: 126, .. } => Some(
@@ -119,7 +134,15 @@ impl Explain for BuildFailure {
             Failure::Hook { status: 127, .. } => {
                 Some("status 127: the shell did not find a command".to_owned())
             }
-            Failure::Hook { .. } => None,
+            // strerror(ENOSPC), which every program prints.
+            Failure::Hook { tail, .. } => tail
+                .iter()
+                .any(|line| line.contains("No space left on device"))
+                .then(|| {
+                    "a filesystem of the appliance is full: set TMP_DIR to a directory with more \
+                     room, or use --no-tmpfs; if it is the image's, raise --image-size"
+                        .to_owned()
+                }),
         }
     }
 

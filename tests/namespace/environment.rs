@@ -77,7 +77,7 @@ pub fn run(spec: &ApplianceSpec, text: &str) -> (String, Option<String>) {
     let mut output = String::new();
     let mut channel = running.channel();
     channel.read_to_string(&mut output).unwrap();
-    (output, running.end())
+    (output, running.end().how)
 }
 
 /// Runs a script that must exit 0, and gives what it printed.

@@ -20,7 +20,7 @@ pub fn image_disk() -> io::Result<PathBuf> {
 
 /// Name of the block device with that serial number. Devices without one, loop
 /// devices for example, have no such file.
-fn by_serial(block: &Path, serial: &str) -> io::Result<std::ffi::OsString> {
+pub(super) fn by_serial(block: &Path, serial: &str) -> io::Result<std::ffi::OsString> {
     for device in fs::read_dir(block)? {
         let device = device?;
         match fs::read_to_string(device.path().join("serial")) {

@@ -1,10 +1,11 @@
 //! pid 1 of a virtual machine: sets it up for the agent, starts that, carries
 //! its channel to the virtio-serial port, reaps, and switches the machine off.
 //!
-//! A script that the appliance's initramfs executes has mounted proc, sysfs,
-//! `/dev` and the scratch disk and loaded the modules. Whatever fails here goes
-//! to the serial console, whose end the driver shows.
+//! The kernel starts it from the initramfs, and it moves to the root and the
+//! scratch disk first. Whatever fails here goes to the serial console, whose end
+//! the driver shows.
 
+mod boot;
 mod disks;
 mod mounts;
 mod relay;
@@ -74,6 +75,9 @@ fn tell(text: &str) {
 /// Sets up, runs the agent to its end; how that was.
 fn run() -> Result<String, Fault> {
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
+    // For what this process starts itself; the agent gets the caller's.
+    std::env::set_var("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    let modules = boot::to_root()?;
     let boot = Path::new(SCRATCH_DIR).join(BOOT_DIR);
     let file = boot.join(SETUP_FILE);
     let setup: MachineSetup = fs::read(&file)
@@ -81,11 +85,13 @@ fn run() -> Result<String, Fault> {
         .map_err(Fault::of(format!("reading {}", file.display())))?;
     mounts::system()?;
     system::files(&setup)?;
-    system::network(setup.network.as_ref())?;
+    modules.wait()?;
+    let network = system::start_network(setup.network.as_ref())?;
     mounts::for_hooks(&setup.mounts)?;
     mounts::own_binary(&boot.join(BINARY_FILE), Path::new(paths::BINARY))?;
     fs::write(paths::DEVICES, "").map_err(Fault::of(format!("writing {}", paths::DEVICES)))?;
     mounts::hide_scratch_disk()?;
+    network.wait()?;
 
     let port = relay::open_port()?;
     let (ours, theirs) = UnixStream::pair().map_err(Fault::of("making a socket pair"))?;

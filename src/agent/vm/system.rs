@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::Fault;
 use crate::protocol::machine::{MachineNetwork, MachineSetup};
@@ -53,26 +53,41 @@ fn write(path: &Path, content: &str, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, PermissionsExt::from_mode(mode))
 }
 
+/// A network that is being configured.
+pub(super) struct Configuring(Child);
+
 /// Brings the loopback up, and the network card if there is one.
-pub(super) fn network(network: Option<&MachineNetwork>) -> Result<(), Fault> {
+pub(super) fn start_network(network: Option<&MachineNetwork>) -> Result<Configuring, Fault> {
     let mut batch = String::from("link set lo up\n");
     if let Some(MachineNetwork { address, gateway }) = network {
         batch.push_str(&format!(
             "address add {address} dev eth0\nlink set eth0 up\nroute add default via {gateway}\n"
         ));
     }
-    let doing = || Fault::of("configuring the network");
     let mut ip = Command::new("ip")
         .args(["-batch", "-"])
         .stdin(Stdio::piped())
         .spawn()
-        .map_err(doing())?;
+        .map_err(Fault::of(NETWORK))?;
     if let Some(mut stdin) = ip.stdin.take() {
-        stdin.write_all(batch.as_bytes()).map_err(doing())?;
+        stdin
+            .write_all(batch.as_bytes())
+            .map_err(Fault::of(NETWORK))?;
     }
-    let status = ip.wait().map_err(doing())?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(doing()(io::Error::other(format!("ip: {status}")))),
+    Ok(Configuring(ip))
+}
+
+const NETWORK: &str = "configuring the network";
+
+impl Configuring {
+    /// Waits until it is done.
+    pub(super) fn wait(mut self) -> Result<(), Fault> {
+        let status = self.0.wait().map_err(Fault::of(NETWORK))?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(Fault::of(NETWORK)(io::Error::other(format!(
+                "ip: {status}"
+            )))),
+        }
     }
 }

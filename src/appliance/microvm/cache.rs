@@ -19,7 +19,7 @@ pub(super) fn create(directory: &Path) -> Result<(), Error> {
     made.map_err(Error::io(format!("making {}", directory.display())))
 }
 
-/// Locks the cache: shared while a machine starts from it, else for changing it.
+/// Locks the cache: shared for finding something in it, else for changing it.
 pub(super) fn lock(directory: &Path, exclusive: bool) -> Result<Flock<File>, Error> {
     let path = directory.join("lock");
     let doing = format!("locking {}", path.display());
@@ -34,6 +34,25 @@ pub(super) fn lock(directory: &Path, exclusive: bool) -> Result<Flock<File>, Err
         false => FlockArg::LockShared,
     };
     Flock::lock(file, kind).map_err(|(_, errno)| Error::io(doing)(errno.into()))
+}
+
+/// Keeps a directory of the cache for as long as the lock is held. The caller
+/// holds the lock of the cache, so that nobody is about to remove it.
+pub(super) fn keep(directory: &Path) -> Result<Flock<File>, Error> {
+    let doing = format!("locking {}", directory.display());
+    let file = File::open(directory).map_err(Error::io(doing.clone()))?;
+    Flock::lock(file, FlockArg::LockShared).map_err(|(_, errno)| Error::io(doing)(errno.into()))
+}
+
+/// Removes a directory of the cache unless somebody [`keep`]s it; the caller
+/// holds the lock of the cache for changing it.
+pub(super) fn remove_unless_kept(directory: &Path) -> std::io::Result<()> {
+    let file = File::open(directory)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(_lock) => fs::remove_dir_all(directory),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(()),
+        Err((_, errno)) => Err(errno.into()),
+    }
 }
 
 /// Collects what a cached thing depends on into its name.
@@ -81,4 +100,24 @@ pub(super) fn need_program(
         package,
         why,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_keeps_is_not_removed() {
+        let top = tempfile::tempdir().unwrap();
+        let directory = top.path().join("appliance-1");
+        fs::create_dir(&directory).unwrap();
+        let (one, other) = (keep(&directory).unwrap(), keep(&directory).unwrap());
+        for lock in [one, other] {
+            remove_unless_kept(&directory).unwrap();
+            assert!(directory.exists());
+            drop(lock);
+        }
+        remove_unless_kept(&directory).unwrap();
+        assert!(!directory.exists());
+    }
 }

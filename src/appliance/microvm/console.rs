@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::error::{Cause, Death};
+use crate::appliance::Trouble;
 
 /// Bytes that are kept: a panic with its trace takes some 4 KiB.
 const KEPT: usize = 64 << 10;
@@ -41,7 +42,7 @@ impl Console {
         let lines: Vec<&str> = text
             .lines()
             .map(str::trim_end)
-            .filter(|line| !line.is_empty() && !line.starts_with("supermin: internal insmod"))
+            .filter(|line| !line.is_empty())
             .collect();
         let cause = cause(&lines);
         // A panic is told first and its registers and trace follow.
@@ -60,23 +61,50 @@ impl Console {
     }
 }
 
+impl Console {
+    /// What a machine that had to be ended complained about.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&kept);
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        let cause = cause(&lines)?;
+        let said = lines
+            .iter()
+            .find(|line| signs(cause).iter().any(|sign| line.contains(sign)))?;
+        Some(Trouble {
+            what: format!("{cause} during the build: {}", printable(said)),
+            hint: cause.hint()?.to_owned(),
+        })
+    }
+}
+
 const PANIC: &str = "Kernel panic - not syncing";
 
-fn cause(lines: &[&str]) -> Option<Cause> {
-    let says = |text: &str| lines.iter().any(|line| line.contains(text));
-    if says("Out of memory: Killed process")
-        || says("System is deadlocked on memory")
-        || says("Initramfs unpacking failed: write error")
-        || says("insmod: could not load module: Cannot allocate memory")
-    {
-        Some(Cause::Memory)
-    } else if says(PANIC) {
-        Some(Cause::Panic)
-    } else if says("I/O error, dev vd") {
-        Some(Cause::Disk)
-    } else {
-        None
+/// In this order: a machine without memory may panic too, and a disk that fails
+/// may be the reason of either.
+const CAUSES: [Cause; 4] = [Cause::Memory, Cause::Panic, Cause::Disk, Cause::ImageDisk];
+
+/// What the kernel writes. Disks have the order in which qemu has them: the
+/// root's and the scratch disk are in TMP_DIR, the image's beside its outputs.
+fn signs(cause: Cause) -> &'static [&'static str] {
+    match cause {
+        Cause::Memory => &[
+            "Out of memory: Killed process",
+            "System is deadlocked on memory",
+            "Initramfs unpacking failed: write error",
+            "failed: Cannot allocate memory",
+        ],
+        Cause::Panic => &[PANIC],
+        Cause::Disk => &["I/O error, dev vda", "I/O error, dev vdb"],
+        Cause::ImageDisk => &["I/O error, dev vdc"],
     }
+}
+
+fn cause(lines: &[&str]) -> Option<Cause> {
+    let says = |text: &&str| lines.iter().any(|line| line.contains(text));
+    CAUSES
+        .into_iter()
+        .find(|cause| signs(*cause).iter().any(says))
 }
 
 /// A guest must not be able to drive the caller's terminal.
@@ -111,7 +139,22 @@ mod tests {
             death("I/O error, dev vdb, sector 1\n").cause,
             Some(Cause::Disk)
         );
+        let image = death("I/O error, dev vdc, sector 1\n");
+        assert_eq!(image.cause, Some(Cause::ImageDisk));
         assert_eq!(death("hello\n").cause, None);
+    }
+
+    #[test]
+    fn a_machine_that_lives_can_have_had_trouble() {
+        let console = Console::default();
+        assert_eq!(console.trouble(), None);
+        console.add(b"fine\r\n[9.1] Out of memory: Killed process 7 (x)\r\nfine\r\n");
+        let trouble = console.trouble().unwrap();
+        assert!(
+            trouble.what.ends_with("Killed process 7 (x)"),
+            "{trouble:?}"
+        );
+        assert!(trouble.hint.contains("--memsize"), "{trouble:?}");
     }
 
     #[test]

@@ -35,6 +35,14 @@ pub enum Error {
         "no kernel for the microvm appliance: /boot has no vmlinuz with modules in /lib/modules"
     )]
     NoKernel,
+    /// The kernel lacks a driver that machines need.
+    #[error("the kernel of {} has no module {module}, which the microvm appliance needs", directory.display())]
+    NoModule {
+        /// Its name.
+        module: String,
+        /// The kernel's modules.
+        directory: PathBuf,
+    },
     /// The caller may not read any kernel.
     #[error("cannot read the kernel {}, which the microvm appliance starts", .0.display())]
     KernelUnreadable(PathBuf),
@@ -112,16 +120,41 @@ pub enum Cause {
     Panic,
     /// The kernel killed for want of memory, or did not come up.
     Memory,
-    /// A disk had no room left on the host.
+    /// A disk in `TMP_DIR` had no room left on the host.
     Disk,
+    /// The image's disk had none.
+    ImageDisk,
+}
+
+impl Cause {
+    /// What to change.
+    pub(super) fn hint(self) -> Option<&'static str> {
+        match self {
+            Cause::Memory => Some("give it more memory: --memsize MIB"),
+            Cause::Disk => Some("set TMP_DIR to a directory with more room"),
+            Cause::ImageDisk => {
+                Some("make room where the image goes, or choose another place with -o")
+            }
+            Cause::Panic => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Cause::Panic => "the guest kernel panicked",
+            Cause::Memory => "the guest ran out of memory",
+            Cause::Disk => "the host could not store what the guest wrote to its disk",
+            Cause::ImageDisk => "the host could not store what the guest wrote to the image's disk",
+        })
+    }
 }
 
 impl std::fmt::Display for Death {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         match self.cause {
-            Some(Cause::Panic) => write!(f, "the guest kernel panicked ({})", self.qemu)?,
-            Some(Cause::Memory) => write!(f, "the guest ran out of memory ({})", self.qemu)?,
-            Some(Cause::Disk) => write!(f, "its scratch disk failed ({})", self.qemu)?,
+            Some(cause) => write!(f, "{cause} ({})", self.qemu)?,
             None => f.write_str(&self.qemu)?,
         }
         if !self.tail.is_empty() {
@@ -136,11 +169,7 @@ impl std::fmt::Display for Death {
 
 impl Death {
     fn hint(&self) -> Option<String> {
-        match self.cause? {
-            Cause::Memory => Some("give it more memory: --memsize MIB".to_owned()),
-            Cause::Disk => Some("set TMP_DIR to a directory with more room".to_owned()),
-            Cause::Panic => None,
-        }
+        self.cause?.hint().map(str::to_owned)
     }
 }
 
@@ -150,7 +179,9 @@ impl Error {
         Some(match self {
             Error::MissingPackage { package, .. } => format!("apt-get install {package}"),
             Error::MissingProgram { package, .. } => format!("apt-get install {package}"),
-            Error::NoKernel => "apt-get install linux-image-amd64".to_owned(),
+            Error::NoKernel | Error::NoModule { .. } => {
+                "apt-get install linux-image-amd64".to_owned()
+            }
             Error::KernelUnreadable(path) => format!(
                 "dpkg-statoverride --update --add root root 0644 {}",
                 path.display()
@@ -170,7 +201,9 @@ impl Explain for Error {
                     .to_owned()
             }
             Error::MissingPackage { .. } | Error::MissingProgram { .. } => return self.mend(),
-            Error::NoKernel => format!("install a kernel, on Debian: {}", self.mend()?),
+            Error::NoKernel | Error::NoModule { .. } => {
+                format!("install a kernel, on Debian: {}", self.mend()?)
+            },
             Error::KernelUnreadable(_) => format!("run as root: {}", self.mend()?),
             Error::Interactive => {
                 "use --appliance namespace for builds with break=".to_owned()

@@ -34,6 +34,13 @@ fn choose(boot: &Path, modules: &Path) -> Result<PathBuf, Error> {
     }
 }
 
+/// Where the modules of a kernel are that [`choose`] found.
+pub(super) fn modules_of(kernel: &Path) -> PathBuf {
+    let name = kernel.file_name().and_then(OsStr::to_str);
+    let version = name.and_then(|name| name.strip_prefix("vmlinuz-"));
+    Path::new("/lib/modules").join(version.unwrap_or_default())
+}
+
 /// Unpacks a bzImage once, natively: a machine under TCG takes 4 seconds for
 /// what takes the host a quarter of one. Whether that was possible; qemu starts
 /// a packed kernel as well.

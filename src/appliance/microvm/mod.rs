@@ -2,9 +2,9 @@
 //!
 //! qemu runs a root that supermin makes from the host's own packages
 //! ([`root`](self), cached) and the host's newest kernel. The agent is started
-//! by our pid 1 from a scratch disk that is made for each build and also holds
-//! the work directories; its channel is a virtio-serial port. Shares come
-//! through 9p. qemu runs in a user namespace with the caller's id and no other,
+//! by our pid 1, which the kernel has from an initramfs; a scratch disk is made
+//! for each build and holds the work directories; the channel is a virtio-serial
+//! port. Shares come through 9p. qemu runs in a user namespace with the caller's id and no other,
 //! where the kernel allows that: the caller's files are root's inside, as in the
 //! namespace appliance, and a root caller's qemu has no privilege on the host.
 //! The way out is passt, which is told not to map any address to the host.
@@ -12,8 +12,10 @@
 mod accel;
 mod cache;
 mod console;
+mod cpio;
 mod disk;
 mod error;
+mod initrd;
 mod kernel;
 mod network;
 mod packages;

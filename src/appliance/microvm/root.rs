@@ -13,27 +13,46 @@ use std::time::Instant;
 use nix::fcntl::Flock;
 
 use super::packages::Installed;
-use super::{cache, kernel, Error, Machine};
+use super::{cache, initrd, kernel, Error, Machine};
 use crate::appliance::namespace::facts;
 
 /// Changes when appliances are made in another way.
-const FORMAT: u32 = 3;
-/// Executed by supermin's initramfs.
-const INIT: &str = include_str!("init.bash");
+const FORMAT: u32 = 4;
 
 /// Name of the unpacked kernel.
 const UNPACKED: &str = "vmlinux";
+/// Name of the initramfs without our binary, in place of supermin's.
+const INITRD: &str = "initrd";
 
 /// An appliance in the cache, locked against removal.
 #[derive(Debug)]
 pub(super) struct Root {
     /// Directory with `kernel`, `initrd` and `root`.
     pub(super) directory: PathBuf,
-    /// Held until qemu has opened all three.
     _lock: Flock<File>,
 }
 
 impl Root {
+    /// The modules' part of the initramfs.
+    pub(super) fn modules(&self) -> PathBuf {
+        self.directory.join(INITRD)
+    }
+
+    /// The appliance in `directory`, if it is there, kept there from now on.
+    fn find(directory: &Path) -> Result<Option<Root>, Error> {
+        match directory.join("root").exists() {
+            true => Root::new(directory.to_owned()).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn new(directory: PathBuf) -> Result<Root, Error> {
+        Ok(Root {
+            _lock: cache::keep(&directory)?,
+            directory,
+        })
+    }
+
     /// What qemu starts.
     pub(super) fn kernel(&self) -> PathBuf {
         kernel_of(&self.directory)
@@ -56,7 +75,7 @@ impl Recipe {
         let packages = installed.choose(&machine.packages)?;
         let kernel = kernel::of_host()?;
         let mut stamp = cache::Stamp::default();
-        stamp.add((FORMAT, INIT, &packages));
+        stamp.add((FORMAT, &packages));
         installed.versions().for_each(|pair| stamp.add(pair));
         stamp.add_file(&kernel);
         stamp.add_file(&supermin);
@@ -103,30 +122,26 @@ pub(super) fn prepare(machine: &Machine, say: &mut dyn FnMut(&str)) -> Result<Ro
         directory,
     } = Recipe::of(machine)?;
     cache::create(&machine.cache)?;
-    loop {
-        let lock = cache::lock(&machine.cache, false)?;
-        if directory.join("root").exists() {
-            return Ok(Root {
-                directory,
-                _lock: lock,
-            });
-        }
-        drop(lock);
-        let _lock = cache::lock(&machine.cache, true)?;
-        if directory.join("root").exists() {
-            continue;
-        }
-        let began = Instant::now();
-        remove_others(&machine.cache)?;
-        build(&supermin, &packages, &inputs, &directory)?;
-        say(&format!(
-            "safedib: made the root of the microvm appliance from {} packages and {} in {:.1} s: {}",
-            packages.len(),
-            kernel.display(),
-            began.elapsed().as_secs_f64(),
-            directory.display()
-        ));
+    let finding = cache::lock(&machine.cache, false)?;
+    if let Some(root) = Root::find(&directory)? {
+        return Ok(root);
     }
+    drop(finding);
+    let _changing = cache::lock(&machine.cache, true)?;
+    if let Some(root) = Root::find(&directory)? {
+        return Ok(root);
+    }
+    let began = Instant::now();
+    remove_others(&machine.cache)?;
+    build(&supermin, &packages, &inputs, &kernel, &directory)?;
+    say(&format!(
+        "safedib: made the root of the microvm appliance from {} packages and {} in {:.1} s: {}",
+        packages.len(),
+        kernel.display(),
+        began.elapsed().as_secs_f64(),
+        directory.display()
+    ));
+    Root::new(directory)
 }
 
 fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -137,7 +152,8 @@ fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// Appliances of packages that this host no longer has, and unfinished ones.
+/// Appliances that no build uses, mostly of packages that this host no longer
+/// has, and unfinished ones.
 fn remove_others(directory: &Path) -> Result<(), Error> {
     let doing = format!("removing old appliances in {}", directory.display());
     let entries = fs::read_dir(directory).map_err(Error::io(doing.clone()))?;
@@ -147,7 +163,7 @@ fn remove_others(directory: &Path) -> Result<(), Error> {
             .to_string_lossy()
             .starts_with("appliance-")
         {
-            fs::remove_dir_all(entry.path()).map_err(Error::io(doing.clone()))?;
+            cache::remove_unless_kept(&entry.path()).map_err(Error::io(doing.clone()))?;
         }
     }
     Ok(())
@@ -157,6 +173,7 @@ fn build(
     supermin: &Path,
     packages: &[String],
     inputs: &[PathBuf],
+    kernel: &Path,
     directory: &Path,
 ) -> Result<(), Error> {
     let work = directory.with_extension("tmp");
@@ -186,17 +203,15 @@ fn build(
     run(build, "its root filesystem")?;
     kernel::unpack(&output.join("kernel"), &output.join(UNPACKED))
         .map_err(Error::io("unpacking the kernel"))?;
+    initrd::write_modules(&kernel::modules_of(kernel), &output.join(INITRD))?;
     fs::rename(&output, directory)
         .and_then(|()| fs::remove_dir_all(&work))
         .map_err(Error::io(format!("moving {}", output.display())))
 }
 
-/// Our pid 1, and files of the host that no package owns. (supermin also takes
-/// lists of host files, but wants their directories to be a package's.)
+/// Files of the host that no package owns. (supermin also takes lists of host
+/// files, but wants their directories to be a package's.)
 fn add_own_input(input: &Path) -> io::Result<()> {
-    let init = input.join("init");
-    fs::write(&init, INIT)?;
-    fs::set_permissions(&init, PermissionsExt::from_mode(0o755))?;
     let mut list = Vec::new();
     for path in host_files() {
         let relative = path.strip_prefix("/").unwrap_or(&path);
@@ -208,16 +223,13 @@ fn add_own_input(input: &Path) -> io::Result<()> {
     let status = Command::new("tar")
         .args(["--owner=0", "--group=0", "--numeric-owner", "-czf"])
         .arg(input.join("host.tar.gz"))
-        .arg("-C")
-        .arg(input)
-        .args(["init", "-C", "/", "--no-recursion", "--null", "-T"])
+        .args(["-C", "/", "--no-recursion", "--null", "-T"])
         .arg(&names)
         .status()?;
     if !status.success() {
         return Err(io::Error::other(format!("tar: {status}")));
     }
-    fs::remove_file(&names)?;
-    fs::remove_file(&init)
+    fs::remove_file(&names)
 }
 
 /// Files that programs of `/usr` expect and that maintainer scripts made: what

@@ -18,10 +18,10 @@ use super::network::Network;
 use super::qemu::{self, Accel, Parts};
 use super::root::{self, Root};
 use super::setup::{self, Plan};
-use super::{disk, Error, Machine};
+use super::{disk, initrd, Error, Machine};
 use crate::appliance::namespace::facts::HostFacts;
 use crate::appliance::namespace::{AgentCommand, Janitor};
-use crate::appliance::{ApplianceSpec, Running};
+use crate::appliance::{ApplianceSpec, Ending, Running};
 
 /// How long a machine may take until its agent speaks. Under TCG on a busy host
 /// that is a matter of ten seconds; nobody waits in vain for one that has died.
@@ -58,7 +58,8 @@ pub fn start_watched(
         }
     ));
     let began = Instant::now();
-    let started = starter.start(spec, agent, &place, accel, START_DEADLINE)?;
+    let mut started = starter.start(spec, agent, &place, accel, START_DEADLINE)?;
+    started.root = Some(starter.root);
     say(&format!(
         "safedib: microvm started in {:.1} s",
         began.elapsed().as_secs_f64()
@@ -164,7 +165,9 @@ impl<'a> Starter<'a> {
             exports,
             files,
         } = setup::plan(spec, agent, &facts)?;
-        let scratch = disk::make(place, &agent.binary, &setup, &files)?;
+        let scratch = disk::make(place, &setup, &files)?;
+        let initrd = place.join("initrd");
+        initrd::write(&self.root.modules(), &agent.binary, &initrd)?;
         let mut network = match spec.network {
             true => Some(Network::start()?),
             false => None,
@@ -178,6 +181,7 @@ impl<'a> Starter<'a> {
             memory_mib: self.machine.memory_mib,
             processors: processors(self.machine),
             kernel: &self.root.kernel(),
+            initrd: &initrd,
             root: &self.root.directory,
             scratch: &scratch,
             image: spec.image_disk.as_deref(),
@@ -190,6 +194,8 @@ impl<'a> Starter<'a> {
         let mut machine = Virtual::new(channel, child, network, scratch);
         self.janitor.watch(machine.child.id() as i32)?;
         machine.wait_for_agent(deadline)?;
+        // qemu has read it; the janitor removes it otherwise.
+        let _ = fs::remove_file(&initrd);
         Ok(machine)
     }
 }
@@ -210,6 +216,9 @@ struct Virtual {
     scratch: PathBuf,
     console: Console,
     readers: Vec<JoinHandle<()>>,
+    /// Keeps the appliance in the cache for as long as the build may start
+    /// machines of it.
+    root: Option<Root>,
     ended: Option<Option<String>>,
 }
 
@@ -231,6 +240,7 @@ impl Virtual {
             scratch,
             console,
             readers,
+            root: None,
             ended: None,
         }
     }
@@ -315,6 +325,7 @@ impl Virtual {
             self.kill();
             None
         };
+        self.root = None;
         // Room for what comes next; the janitor does it otherwise.
         let _ = fs::remove_file(&self.scratch);
         self.ended = Some(how.clone());
@@ -339,8 +350,11 @@ impl Running for Virtual {
         &[]
     }
 
-    fn end(mut self: Box<Self>) -> Option<String> {
-        self.finish()
+    fn end(mut self: Box<Self>) -> Ending {
+        Ending {
+            how: self.finish(),
+            trouble: self.console.trouble(),
+        }
     }
 }
 

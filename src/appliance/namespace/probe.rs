@@ -49,7 +49,7 @@ pub fn probe(binary: &Path) -> Result<Availability, Error> {
         environment: Vec::new(),
         home: "/root".into(),
     };
-    match start(&spec, &agent)?.end() {
+    match start(&spec, &agent)?.end().how {
         None => Ok(Availability {
             mapping,
             network: Helper::find().ok(),

@@ -16,7 +16,7 @@ use super::ids::Mapping;
 use super::network::{Helper, Network};
 use super::wire::{Ending, Event, Setup, ToSandbox};
 use super::{layout, sys, AgentCommand, Janitor};
-use crate::appliance::{ApplianceSpec, Running};
+use crate::appliance::{self, ApplianceSpec, Running};
 use crate::protocol;
 
 /// How long any step of the start may take.
@@ -229,8 +229,11 @@ impl Running for Sandbox {
         &self.notes
     }
 
-    fn end(mut self: Box<Self>) -> Option<String> {
-        self.finish()
+    fn end(mut self: Box<Self>) -> appliance::Ending {
+        appliance::Ending {
+            how: self.finish(),
+            trouble: None,
+        }
     }
 }
 
