@@ -136,7 +136,9 @@ impl Guest {
         self.send(password)?;
         self.wait_for("$ ", COMMAND)?;
         // What is typed has the quotes, what is printed has not.
-        self.send("stty -echo; PS1=; PS2=; export TERM=dumb PAGER=cat; printf 'ready'-'%s\\n' now")?;
+        self.send(
+            "stty -echo; PS1=; PS2=; export TERM=dumb PAGER=cat; printf 'ready'-'%s\\n' now",
+        )?;
         self.wait_for("ready-now", COMMAND)
     }
 
