@@ -27,6 +27,9 @@ const DEAD_ENDS: [&str; 8] = [
     "Login incorrect",
 ];
 
+/// No text that is waited for is longer, in bytes.
+const LONGEST: usize = 64;
+
 /// What starts the image.
 pub enum Firmware {
     /// The machine's BIOS.
@@ -147,8 +150,9 @@ impl Guest {
     /// # Errors
     /// As [`Guest::run`]; the user must be allowed to use sudo.
     pub fn hush(&mut self) -> Result<(), String> {
-        // 55 is SIGRTMIN+21: no status messages on the console.
-        self.run("sudo dmesg -n 1 && sudo kill -55 1").map(drop)
+        // 55 is SIGRTMIN+21: no status messages on the console. The shell's own
+        // kill: a minimal system has no other.
+        self.run("sudo sh -c 'dmesg -n 1 && kill -55 1'").map(drop)
     }
 
     /// The output of a shell command that must succeed.
@@ -190,17 +194,21 @@ impl Guest {
     /// Why it does not come.
     pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<(), String> {
         let deadline = Instant::now() + limit;
+        // A serial port gives single bytes: nothing is searched twice, but for
+        // the beginning of a text.
+        let mut from = self.done;
         loop {
-            if let Some(at) = find(&self.seen[self.done..], text) {
-                self.done += at + text.len();
+            let rest = &self.seen[from..];
+            if let Some(at) = find(rest, text) {
+                self.done = from + at + text.len();
                 return Ok(());
             }
-            let rest = &self.seen[self.done..];
             // What a command prints may have any of these words.
             let mut ends = DEAD_ENDS.iter().filter(|_| self.commands == 0);
             if let Some(end) = ends.find(|end| find(rest, end).is_some()) {
                 return Err(self.stuck(&format!("'{end}' instead of '{text}'")));
             }
+            from = self.done.max(self.seen.len().saturating_sub(LONGEST));
             let left = deadline.saturating_duration_since(Instant::now());
             match self.output.recv_timeout(left) {
                 Ok(bytes) => self.seen.extend(bytes),
