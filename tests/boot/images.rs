@@ -59,8 +59,15 @@ fn others() -> Vec<Image> {
         },
         Image {
             name: "efi-lvm",
-            // Debian's initramfs needs to be told, as upstream's readers do.
-            words: &["vm", "block-device-efi-lvm", "-p", "lvm2,xfsprogs"],
+            // The root partition is to have 40 GB, and Debian does not come with these.
+            words: &[
+                "vm",
+                "block-device-efi-lvm",
+                "-p",
+                "lvm2,xfsprogs",
+                "--image-size",
+                "40",
+            ],
             firmware: Firmware::Efi,
             sector: 512,
             mounts: &[
