@@ -4,6 +4,9 @@
 //! before the boot loader, where the `debootstrap` element looks for a cache of
 //! its own. The others begin with that tree, so that their packages are
 //! installed already. Two builds or machines run at a time.
+//!
+//! `SAFEDIB_BOOT_ONLY=efi` makes the first image and boots that one only. Logs
+//! of builds are left in `target/tmp/boot-NAME.log`.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -72,8 +75,8 @@ fn others() -> Vec<Image> {
             sector: 512,
             mounts: &[
                 "/ /dev/mapper/vg-lv_root xfs img-rootfs",
-                "/var /dev/mapper/vg-lv_var xfs",
-                "/home /dev/mapper/vg-lv_home xfs",
+                "/var /dev/mapper/vg-lv_var xfs fs_var",
+                "/home /dev/mapper/vg-lv_home xfs fs_home",
                 EFI_MOUNT,
             ],
         },
