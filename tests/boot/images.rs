@@ -1,0 +1,272 @@
+//! Images of every layout that upstream's elements have, built and booted.
+//!
+//! The first is a whole build; one small element keeps its tree as it is
+//! before the boot loader, where the `debootstrap` element looks for a cache of
+//! its own. The others begin with that tree, so that their packages are
+//! installed already. Two builds or machines run at a time.
+//!
+//! `SAFEDIB_BOOT_ONLY=efi` makes the first image and boots that one only. Logs
+//! of builds are left in `target/tmp/boot-NAME.log`.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::common::{callers, copy_tree, tool, Caller, Run};
+use crate::guest::{missing, qemu, Firmware, Guest};
+
+const USER: &str = "devuser";
+const PASSWORD: &str = "secret";
+const WORKERS: usize = 2;
+
+/// What is built, and what the booted system must say of itself.
+struct Image {
+    name: &'static str,
+    words: &'static [&'static str],
+    firmware: Firmware,
+    sector: u32,
+    /// What `findmnt` says of each mount: point, device, type and label.
+    mounts: &'static [&'static str],
+}
+
+const EFI_MOUNT: &str = "/boot/efi /dev/vda1 vfat MKFS_ESP";
+
+fn first() -> Image {
+    Image {
+        name: "mbr",
+        words: &["vm", "devuser", "keeper"],
+        firmware: Firmware::Bios,
+        sector: 512,
+        mounts: &["/ /dev/vda1 ext4 cloudimg-rootfs"],
+    }
+}
+
+fn others() -> Vec<Image> {
+    vec![
+        Image {
+            name: "gpt",
+            words: &["vm", "block-device-gpt"],
+            firmware: Firmware::Bios,
+            sector: 512,
+            mounts: &["/ /dev/vda2 ext4 cloudimg-rootfs"],
+        },
+        Image {
+            name: "efi",
+            words: &["vm", "block-device-efi"],
+            firmware: Firmware::Efi,
+            sector: 512,
+            mounts: &["/ /dev/vda3 ext4 cloudimg-rootfs", EFI_MOUNT],
+        },
+        Image {
+            name: "efi-lvm",
+            // The root partition is to have 40 GB, and Debian does not come with these.
+            words: &[
+                "vm",
+                "block-device-efi-lvm",
+                "-p",
+                "lvm2,xfsprogs",
+                "--image-size",
+                "40",
+            ],
+            firmware: Firmware::Efi,
+            sector: 512,
+            mounts: &[
+                "/ /dev/mapper/vg-lv_root xfs img-rootfs",
+                "/var /dev/mapper/vg-lv_var xfs fs_var",
+                "/home /dev/mapper/vg-lv_home xfs fs_home",
+                EFI_MOUNT,
+            ],
+        },
+        Image {
+            name: "efi-4k",
+            words: &["vm", "block-device-efi-4k"],
+            firmware: Firmware::Efi,
+            sector: 4096,
+            mounts: &["/ /dev/vda3 ext4 cloudimg-rootfs", EFI_MOUNT],
+        },
+    ]
+}
+
+/// The hook that keeps the tree: post-root.d is the last one outside the target
+/// before it moves to its disk.
+const KEEP: &str = r#"#!/bin/bash
+set -eu
+set -o pipefail
+sudo tar -C "$TMP_MOUNT_PATH" --one-file-system --numeric-owner -cf - . |
+    gzip -1 > "$DIB_IMAGE_CACHE/debootstrap-$DISTRO_NAME-$DIB_RELEASE-$ARCH.tar.gz"
+"#;
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Mirror and release of this machine's own apt, and its proxies.
+fn surroundings() -> Vec<(String, String)> {
+    let script = "eval \"$(scripts/debian-mirror)\"; env";
+    let mut command = Command::new("bash");
+    command.args(["-c", script]).current_dir(repository("."));
+    let names = [
+        "DIB_DISTRIBUTION_MIRROR",
+        "DIB_DEBIAN_SECURITY_MIRROR",
+        "DIB_RELEASE",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+    ];
+    tool(&mut command)
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .filter(|(name, _)| names.contains(name))
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect()
+}
+
+/// A build with upstream's elements.
+fn build(caller: &Caller, image: &Image, surroundings: &[(String, String)]) -> Run {
+    let upstream = "upstream-fixtures/cache/diskimage-builder-3.43.0/diskimage_builder/elements";
+    let mut run = Run::new(caller, "disk-image-create");
+    copy_tree(&repository(upstream), &run.elements());
+    run = run.element_file("keeper", "post-root.d/99-keep", KEEP);
+    let cache = cache(&run);
+    fs::create_dir(&cache).unwrap();
+    run.give(&cache);
+    run = run
+        .env("DIB_IMAGE_CACHE", &cache)
+        .env("DIB_DEV_USER_PASSWORD", PASSWORD)
+        .env("DIB_DEV_USER_PWDLESS_SUDO", "yes")
+        .env("DIB_GRUB_TIMEOUT", "0");
+    for (name, value) in surroundings {
+        run = run.env(name, value);
+    }
+    run.args(["-u", "-o", "image", "debian-minimal"])
+        .args(image.words.iter().copied())
+}
+
+fn cache(run: &Run) -> PathBuf {
+    run.home().join("cache")
+}
+
+/// Lets a build begin where another was before its boot loader, with the
+/// packages that it downloaded. No file is shared: apt locks them.
+fn continue_from(run: Run, first: &Run) -> Run {
+    tool(
+        Command::new("cp")
+            .args(["-a", "-T"])
+            .arg(cache(first))
+            .arg(cache(&run)),
+    );
+    run.env("DIB_DEBIAN_USE_DEBOOTSTRAP_CACHE", "1")
+}
+
+/// Runs a build; its log stays in cargo's directory for tests.
+fn make(run: &Run, image: &Image) -> Result<(), String> {
+    let outcome = run.run();
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("boot-{}.log", image.name));
+    fs::write(&log, format!("{outcome}")).map_err(|error| error.to_string())?;
+    eprintln!("{}: built in {:?}", image.name, outcome.took);
+    match outcome.status {
+        0 => Ok(()),
+        status => Err(format!(
+            "the build ends with {status} (see {}): {}",
+            log.display(),
+            outcome.stderr
+        )),
+    }
+}
+
+/// Boots what a build left, and compares what the system says of itself.
+fn boot(run: &Run, image: &Image) -> Result<(), String> {
+    let disk = run.dir.join("image.qcow2");
+    let begin = Instant::now();
+    let command = &mut qemu(&disk, "qcow2", image.sector, &image.firmware);
+    let mut guest = Guest::start(command);
+    guest.log_in(USER, PASSWORD)?;
+    eprintln!("{}: logged in after {:?}", image.name, begin.elapsed());
+    guest.hush()?;
+    for mount in image.mounts {
+        let point = mount.split(' ').next().unwrap_or_default();
+        let found = guest.run(&format!("findmnt -n -o TARGET,SOURCE,FSTYPE,LABEL {point}"))?;
+        expect(&found, mount)?;
+    }
+    let label = image.mounts[0].rsplit(' ').next().unwrap_or_default();
+    let line = guest.run("cat /proc/cmdline")?;
+    for word in [&*format!("root=LABEL={label}"), "console=ttyS0,115200"] {
+        if !line.split(' ').any(|part| part == word) {
+            return Err(format!("no {word} in the kernel's command line: {line}"));
+        }
+    }
+    let sector = guest.run("cat /sys/block/vda/queue/logical_block_size")?;
+    expect(&sector, &image.sector.to_string())?;
+    let firmware = guest.run("test -d /sys/firmware/efi && echo efi || echo bios")?;
+    match image.firmware {
+        Firmware::Bios => expect(&firmware, "bios"),
+        Firmware::Efi => expect(&firmware, "efi"),
+    }
+}
+
+/// Compares texts by their words.
+fn expect(found: &str, expected: &str) -> Result<(), String> {
+    let words: Vec<&str> = found.split_whitespace().collect();
+    match words.join(" ") == expected {
+        true => Ok(()),
+        false => Err(format!("'{found}' where '{expected}' is expected")),
+    }
+}
+
+/// One thing for a worker: another image, or a boot of the first.
+enum Task<'a> {
+    Boot(&'a Image),
+    Make(Image),
+}
+
+#[test]
+#[ignore = "takes minutes and a network: scripts/test runs it as its step boot"]
+fn images_of_every_layout_boot() {
+    let missing = missing();
+    assert!(missing.is_empty(), "no {missing:?}: run scripts/setup");
+    let caller = callers().swap_remove(0);
+    let surroundings = surroundings();
+    let wanted = std::env::var("SAFEDIB_BOOT_ONLY").ok();
+    let is_wanted = |image: &Image| wanted.as_ref().is_none_or(|name| *name == image.name);
+
+    let image = first();
+    let run = build(&caller, &image, &surroundings);
+    make(&run, &image).unwrap_or_else(|error| panic!("{}: {error}", image.name));
+    let mut tasks: VecDeque<Task> = others().into_iter().map(Task::Make).collect();
+    tasks.push_front(Task::Boot(&image));
+    tasks.retain(|task| match task {
+        Task::Boot(image) => is_wanted(image),
+        Task::Make(image) => is_wanted(image),
+    });
+    let tasks = Mutex::new(tasks);
+    let failures = Mutex::new(Vec::new());
+    let next = || {
+        let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.pop_front()
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                while let Some(task) = next() {
+                    let (name, result) = match &task {
+                        Task::Boot(image) => (image.name, boot(&run, image)),
+                        Task::Make(image) => {
+                            let run = continue_from(build(&caller, image, &surroundings), &run);
+                            let result = make(&run, image).and_then(|()| boot(&run, image));
+                            (image.name, result)
+                        }
+                    };
+                    if let Err(error) = result {
+                        let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+                        failures.push(format!("{name}: {error}"));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap_or_default();
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}

@@ -1,0 +1,9 @@
+//! Images that boot: each is made from upstream's unmodified elements, as an
+//! ordinary user, and started in qemu; a login over the serial console asks the
+//! system what it runs from.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod guest;
+mod harness;
+mod images;
