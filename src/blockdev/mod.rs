@@ -22,6 +22,7 @@ pub mod graph;
 pub mod json;
 mod layout;
 mod lvm;
+mod names;
 mod nodes;
 mod place;
 pub mod size;

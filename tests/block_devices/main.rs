@@ -110,6 +110,9 @@ fn layouts_become_devices_and_nothing_is_left() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
+    // A process was in the way for a while.
+    let log = read("fallback/log");
+    assert!(log.contains("umount failed ("), "{log}");
     assert_eq!(read("inside.status"), "0\n", "{}", read("inside.log"));
     assert!(
         read("inside.log").contains("1 passed"),

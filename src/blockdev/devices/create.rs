@@ -6,7 +6,8 @@ use super::command::{self, Command};
 use super::release::unmount_patiently;
 use super::{Error, Hands, Order};
 use crate::blockdev::graph::{DiskNode, Kind, LvmNode, MkfsNode, MountNode, Node};
-use crate::blockdev::state::{image_path, mount_path, partition_device, Created, State};
+use crate::blockdev::names::{image_path, mount_path, partition_device};
+use crate::blockdev::state::{Created, State};
 use crate::blockdev::{self, place, Graph};
 
 /// How to take back what a node has made.
