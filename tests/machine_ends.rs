@@ -43,16 +43,20 @@ fn says(errors: &str, texts: &[&str]) {
 }
 
 /// Anonymous memory that nothing can be done about but killing its owner. The
-/// kernel fills it, so that the eater's own pages are not what it waits for.
+/// kernel fills it, so that the eater's own pages are not what it waits for. How
+/// long the guest fights for memory before it kills is the guest's business, so
+/// the hook says "here" after that.
 const EATER: &str = r#"#!/bin/bash
-echo here
+status=0
 python3 -c '
 import mmap
 kept = []
 while True:
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
     kept.append(mmap.mmap(-1, 64 << 20, flags=flags))
-'
+' || status=$?
+echo here
+exit $status
 "#;
 
 #[test]
