@@ -193,6 +193,10 @@ impl Error {
     }
 }
 
+/// The cache is seldom the one that is full: it is written once.
+const NO_ROOM: &str = "set TMP_DIR to a directory with more room; appliances are kept in \
+    ~/.cache/safedib (XDG_CACHE_HOME)";
+
 impl Explain for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
@@ -220,6 +224,13 @@ impl Explain for Error {
             ),
             Error::Share { .. } => "share the directory that it lies in".to_owned(),
             Error::Host(error) => return error.hint(),
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                NO_ROOM.to_owned()
+            }
+            // strerror(ENOSPC), which every program prints.
+            Error::Tool { message, .. } if message.contains("No space left on device") => {
+                NO_ROOM.to_owned()
+            }
             Error::Tool { .. } | Error::Io { .. } => return None,
         })
     }

@@ -71,10 +71,10 @@ pub(super) fn write(modules: &Path, binary: &Path, to: &Path) -> Result<(), Erro
         let mut file = File::create(to)?;
         io::copy(&mut File::open(modules)?, &mut file)?;
         let mut archive = Archive::new(file);
-        archive.file(&INITRD_BINARY[1..], &fs::read(binary)?)?;
+        archive.copy(INITRD_BINARY.trim_start_matches('/'), binary)?;
         for library in libraries(&fs::read_to_string("/proc/self/maps")?) {
             let name = library.trim_start_matches('/');
-            archive.file(name, &fs::read(library)?)?;
+            archive.copy(name, Path::new(library))?;
             if name != LOADER && library.contains("/ld-linux") {
                 archive.link(LOADER, library)?;
             }
