@@ -34,12 +34,14 @@ set -eu
 echo build > "$TMP_BUILD_DIR/left"
 echo image > "$TMP_IMAGE_DIR/left"
 echo early > "$IMAGE_NAME.early"
+[ "$(dib-block-device getval root-label)" = main ]
 "#;
 
 const DEVICE: &str = r#"#!/bin/bash
 set -eu
 read -r first _ < <(echo "$IMAGE_BLOCK_DEVICES")
 [ -b "$IMAGE_BLOCK_DEVICE" ]
+[ "$(dib-block-device getval image-block-device)" = "$IMAGE_BLOCK_DEVICE" ]
 echo "device $IMAGE_BLOCK_DEVICE of $first size $DIB_IMAGE_SIZE"
 "#;
 
@@ -58,7 +60,9 @@ fn elements(caller: &Caller, words: &[&str]) -> Run {
         .element_file("keeper", "extra-data.d/50-early", EARLY)
         .element_file("keeper", "cleanup.d/50-late", LATE)
         .element_file("reader", "pre-finalise.d/50-device", DEVICE)
-        .args(["-n", "-o", "image", "safedib-fake-os", "keeper"])
+        .env("DIB_BLOCK_DEVICE_CONFIG", GPT)
+        .args(["-n", "-o", "image", "--image-size", "1"])
+        .args(["safedib-fake-os", "keeper"])
         .args(words.iter().copied())
 }
 
@@ -81,8 +85,7 @@ const GPT: &str = "[{local_loop: {name: image0}}, {partitioning: {base: image0, 
 fn a_split_build_gives_what_one_appliance_gives() {
     let Some(_machine) = machine() else { return };
     for caller in callers() {
-        let run = elements(&caller, &["-t", "tar,raw", "--image-size", "1"])
-            .env("DIB_BLOCK_DEVICE_CONFIG", GPT);
+        let run = elements(&caller, &["-t", "tar,raw"]);
         run.run().success();
         rename(&run, "image.tar", "namespace.tar");
         rename(&run, "image.raw", "namespace.raw");
@@ -147,8 +150,7 @@ fn filesystems_that_are_not_assembled_hold_the_same_tree() {
              base: lv, type: ext4, label: main, mount: {mount_point: /}}}]",
         ),
     ] {
-        let run = elements(&caller, &["-t", "tar,raw", "--image-size", "1"])
-            .env("DIB_BLOCK_DEVICE_CONFIG", config);
+        let run = elements(&caller, &["-t", "tar,raw"]).env("DIB_BLOCK_DEVICE_CONFIG", config);
         let outcome = run.run().success();
         assert!(
             outcome.stdout.contains(&format!("root {root}\n")),
@@ -231,9 +233,11 @@ fn our_own_image_is_a_base_image() {
     );
     let extract = fs::read_to_string(&upstream).expect("scripts/fetch-fixtures was run");
     for caller in callers() {
-        let base = elements(&caller, &["-t", "qcow2,tar", "--image-size", "1", "packer"])
-            .element_file("packer", "post-root.d/60-packer", PACKER)
-            .env("DIB_BLOCK_DEVICE_CONFIG", GPT);
+        let base = elements(&caller, &["-t", "qcow2,tar", "packer"]).element_file(
+            "packer",
+            "post-root.d/60-packer",
+            PACKER,
+        );
         base.run().success();
         let cloud = |words: &[&str]| {
             let run = Run::new(&caller, "disk-image-create")

@@ -2,14 +2,16 @@
 //! (`dib-block-device create`, `umount`, `cleanup`).
 
 use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 
 use super::context::{Context, Devices};
 use super::error::Error;
 use super::vm;
 use crate::blockdev::devices::{self, Order};
+use crate::blockdev::state::State;
 use crate::blockdev::{place, Graph, Layout};
-use crate::plan::RawDisk;
+use crate::plan::{RawDisk, PARAMS_FILE, STATE_DIR};
 
 /// Makes the empty disk, of the size that its layout fixes or else the measured one.
 ///
@@ -64,6 +66,7 @@ pub(crate) fn create(
         }
     })?;
     unsaid?;
+    remember(context, graph, &state, size)?;
     context
         .variables
         .set("IMAGE_BLOCK_DEVICE", state.image_block_device()?);
@@ -72,6 +75,21 @@ pub(crate) fn create(
         .set("IMAGE_BLOCK_DEVICES", state.image_block_devices()?);
     context.devices = Some(Devices { state, bytes: size });
     Ok(())
+}
+
+/// Lets hooks ask `dib-block-device` about the devices.
+fn remember(context: &Context, graph: &Graph, state: &State, size: u64) -> Result<(), Error> {
+    let states = context.build_dir.join(STATE_DIR);
+    fs::create_dir_all(&states)
+        .and_then(|()| devices::save(&states, graph, state))
+        .map_err(Error::io("write", &states))?;
+    let params = context.build_dir.join(PARAMS_FILE);
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&params)
+        .and_then(|mut file| writeln!(file, "image-size: {}KiB", size / 1024))
+        .map_err(Error::io("write", &params))
 }
 
 /// Unmounts, gives up the devices, and cuts the shared file to the disk's size.

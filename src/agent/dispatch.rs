@@ -25,6 +25,9 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
             copies,
         } => merge::merge(context, &directories, &copies),
         Step::WriteHookFile { path, contents } => merge::write_file(context, &path, &contents),
+        Step::WriteBuildFile { path, contents } => {
+            merge::write_build_file(context, &path, &contents)
+        }
         Step::RunHooks { phase } => hooks::run_phase(context, phase),
         Step::CheckRootDeployed => target::check_root_deployed(context),
         Step::InstallResolvConf => resolv::install(context),

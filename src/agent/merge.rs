@@ -70,7 +70,22 @@ fn duplicate(context: &mut Context, copy: &HookCopy) -> Result<Error, Error> {
 /// # Errors
 /// Whatever the filesystem gives.
 pub(crate) fn write_file(context: &mut Context, path: &Path, contents: &str) -> Result<(), Error> {
-    let path: PathBuf = context.hooks().join(path);
+    write(context.hooks().join(path), contents)
+}
+
+/// Writes a file of the engine's own below `TMP_BUILD_DIR`.
+///
+/// # Errors
+/// Whatever the filesystem gives.
+pub(crate) fn write_build_file(
+    context: &mut Context,
+    path: &Path,
+    contents: &str,
+) -> Result<(), Error> {
+    write(context.build_dir.join(path), contents)
+}
+
+fn write(path: PathBuf, contents: &str) -> Result<(), Error> {
     let parent = path.parent().unwrap_or(&path);
     fs::create_dir_all(parent)
         .and_then(|()| fs::write(&path, contents))

@@ -16,17 +16,17 @@ use super::{
 /// Everything that upstream finds while it sets up and creates the device, with
 /// the node concerned.
 pub fn layout(yaml: &str, params: &RootParams) -> Result<Layout, Error> {
-    graph(yaml, params)?.layout()
+    Graph::new(&config(yaml, params)?)?.layout()
 }
 
-/// Turns a configuration into its nodes; arguments as for [`layout()`].
+/// Expands a configuration; arguments as for [`layout()`].
 ///
 /// # Errors
-/// As [`layout()`], but for what only the layout shows.
-pub fn graph(yaml: &str, params: &RootParams) -> Result<Graph, Error> {
+/// As [`layout()`], but for what only the nodes show.
+pub fn config(yaml: &str, params: &RootParams) -> Result<Config, Error> {
     let mut config = Config::expand(yaml)?;
     config.merge_root(&params.to_value());
-    Graph::new(&config)
+    Ok(config)
 }
 
 impl Graph {

@@ -39,7 +39,7 @@ mod lvm_tests;
 pub use config::{default_config, Config};
 pub use error::Error;
 pub use graph::Graph;
-pub use layout::{graph, layout};
+pub use layout::{config, layout};
 pub use place::{place, Extent, EBR_BYTES, SECTOR};
 
 /// What the command line says about the root filesystem; it only reaches the

@@ -112,6 +112,7 @@ impl Plan {
             copies: merged.copies.clone(),
             variables,
             storage: &storage,
+            paths: &inputs.paths,
             route: &route,
             scratch: &inputs.scratch,
             outputs: &outputs,

@@ -79,6 +79,12 @@ pub enum RawDisk {
     OutputDirectory,
 }
 
+/// In `TMP_BUILD_DIR`: what `dib-block-device` is told
+/// (`DIB_BLOCK_DEVICE_PARAMS_YAML`).
+pub const PARAMS_FILE: &str = "block-device/params.yaml";
+/// In `TMP_BUILD_DIR`: what `dib-block-device` remembers.
+pub const STATE_DIR: &str = "states/block-device";
+
 /// [`RawDisk::OutputDirectory`]: the file, in the output directory.
 pub const RAW_DISK: &str = ".disk.raw";
 
@@ -124,6 +130,13 @@ pub enum Step {
     /// Write a file into the hooks tree.
     WriteHookFile {
         /// Path below the hooks tree.
+        path: PathBuf,
+        /// Its content.
+        contents: String,
+    },
+    /// Write a file below `TMP_BUILD_DIR`.
+    WriteBuildFile {
+        /// Path below it.
         path: PathBuf,
         /// Its content.
         contents: String,

@@ -1,13 +1,17 @@
 //! The steps of a build in upstream's order (`lib/disk-image-create`).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::elements::{HookCopy, Phase};
 use crate::request::{BuildRequest, OutputFormat};
 
 use super::route::{DiskMaking, Place, Route};
-use super::{Archive, PlannedOutput, PlannedStep, RawDisk, Step, Storage, TreePlace};
+use super::storage::CONFIG_FILE;
+use super::{
+    Archive, PlannedOutput, PlannedStep, RawDisk, SessionPaths, Step, Storage, TreePlace,
+    PARAMS_FILE, STATE_DIR,
+};
 
 /// Name of the tar that only serves `-t tgz` or `-t docker`, in the output directory.
 pub(super) const PRIVATE_TAR: &str = ".private.tar";
@@ -19,6 +23,7 @@ pub(super) struct Parts<'a> {
     pub copies: Vec<HookCopy>,
     pub variables: BTreeMap<String, String>,
     pub storage: &'a Storage,
+    pub paths: &'a SessionPaths,
     pub route: &'a Route,
     /// Directories whose new content is kept apart: where hooks see them, and
     /// where only the new content is seen.
@@ -101,6 +106,18 @@ fn root_steps(parts: &Parts, list: &mut List) {
         Step::SetVariables {
             set: parts.variables.clone(),
             unset: Vec::new(),
+        },
+        Step::WriteBuildFile {
+            path: CONFIG_FILE.into(),
+            contents: parts.storage.yaml.clone(),
+        },
+        Step::WriteBuildFile {
+            path: PARAMS_FILE.into(),
+            contents: parts.storage.params_yaml(parts.paths),
+        },
+        Step::WriteBuildFile {
+            path: Path::new(STATE_DIR).join("config.json"),
+            contents: parts.storage.config_json.clone(),
         },
         Step::CreateTarget,
         Step::MergeHooks {

@@ -1,12 +1,15 @@
 //! Which disk layout a build gets, and how large the disk is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::blockdev::{self, Graph, Layout, RootParams};
 use crate::elements::ElementSet;
 use crate::request::BuildRequest;
 
-use super::{Error, SizePolicy};
+use super::{Error, SessionPaths, SizePolicy};
+
+/// In `TMP_BUILD_DIR`: the configuration's text.
+pub(super) const CONFIG_FILE: &str = "block-device/config.yaml";
 
 /// Size of the padding that upstream adds for an EFI system partition, KiB.
 const EFI_PADDING_KIB: u64 = 525 * 1024;
@@ -18,6 +21,12 @@ pub struct Storage {
     pub layout: Layout,
     /// The nodes that it comes from.
     pub graph: Graph,
+    /// The configuration's text, as it was given.
+    pub yaml: String,
+    /// Its expanded form, as `dib-block-device init` leaves it.
+    pub config_json: String,
+    /// What else `dib-block-device` is told.
+    pub params: RootParams,
     /// `DIB_BLOCK_SIZE`, if it is a number.
     pub block_size: Option<u32>,
     /// Lines for the log that say which configuration was chosen, as upstream says it.
@@ -27,6 +36,26 @@ pub struct Storage {
 }
 
 impl Storage {
+    /// The parameter file of `dib-block-device` (`DIB_BLOCK_DEVICE_PARAMS_YAML`),
+    /// whose `image-size` follows when it is known. JSON's texts are YAML's.
+    pub fn params_yaml(&self, paths: &SessionPaths) -> String {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let path = |path: &Path| quoted(&path.to_string_lossy());
+        let lines = [
+            ("config", path(&paths.build_dir.join(CONFIG_FILE))),
+            ("image-dir", path(&paths.image_dir)),
+            ("root-fs-type", quoted(&self.params.fs_type)),
+            ("root-label", quoted(&self.params.root_label)),
+            ("root-fs-opts", quoted(&self.params.root_opts.join(" "))),
+            ("mount-base", path(&paths.build_dir.join("mnt"))),
+            ("build-dir", path(&paths.build_dir)),
+        ];
+        lines
+            .iter()
+            .map(|(key, value)| format!("{key}: {value}\n"))
+            .collect()
+    }
+
     /// Checks that the partitions fit, where the disk's size is known before the tree.
     ///
     /// # Errors
@@ -63,7 +92,8 @@ pub fn storage(request: &BuildRequest, set: &ElementSet) -> Result<Storage, Erro
     };
     let root_fstype = blockdev::layout(&configuration.yaml, &params)?.root_fstype()?;
     params.root_opts = root_options(request, &root_fstype);
-    let graph = blockdev::graph(&configuration.yaml, &params)?;
+    let config = blockdev::config(&configuration.yaml, &params)?;
+    let graph = Graph::new(&config)?;
     let mut layout = graph.layout()?;
     // What is no size at all is refused by name with the route.
     let block_size = request
@@ -89,6 +119,9 @@ pub fn storage(request: &BuildRequest, set: &ElementSet) -> Result<Storage, Erro
         },
         layout,
         graph,
+        yaml: configuration.yaml,
+        config_json: config.to_json(),
+        params,
         block_size,
         messages,
     })

@@ -108,6 +108,7 @@ impl Display for Step {
             }
             Step::MergeHooks { copies, .. } => write!(f, "merge hooks ({} copies)", copies.len()),
             Step::WriteHookFile { path, .. } => write!(f, "write hooks/{}", path.display()),
+            Step::WriteBuildFile { path, .. } => write!(f, "write {}", path.display()),
             Step::RunHooks { phase } => write!(f, "run hooks of {}", phase.directory()),
             Step::InstallPackages { packages } => {
                 write!(f, "install packages {}", packages.join(" "))

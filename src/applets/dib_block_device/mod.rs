@@ -20,6 +20,7 @@ use crate::blockdev::state::State;
 use crate::blockdev::yaml::{self, Value};
 use crate::blockdev::{self, Config};
 use crate::error::Explain;
+use crate::plan::STATE_DIR;
 
 use super::{fail, print};
 use arguments::{Command, Request};
@@ -198,7 +199,7 @@ impl Device {
         let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
         let params = yaml::load(&text).map_err(|error| failed(error.to_string()))?;
         let build_dir = PathBuf::from(parameter(&params, "build-dir")?);
-        let state_dir = build_dir.join("states/block-device");
+        let state_dir = build_dir.join(STATE_DIR);
         // As upstream: whoever needs the directory finds out that it is missing.
         let _ = fs::create_dir_all(&state_dir);
         Ok(Device {
