@@ -258,17 +258,16 @@ fn images_of_every_layout_boot() {
         for _ in 0..WORKERS {
             scope.spawn(|| {
                 while let Some(task) = next() {
-                    let (name, result) = match &task {
-                        Task::Boot(image) => (image.name, boot(&run, image)),
+                    let result = match &task {
+                        Task::Boot(image) => boot(&run, image),
                         Task::Make(image) => {
                             let run = continue_from(build(&caller, image, &surroundings), &run);
-                            let result = make(&run, image).and_then(|()| boot(&run, image));
-                            (image.name, result)
+                            make(&run, image).and_then(|()| boot(&run, image))
                         }
                     };
                     if let Err(error) = result {
                         let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-                        failures.push(format!("{name}: {error}"));
+                        failures.push(format!("{}: {error}", task.name()));
                     }
                 }
             });
