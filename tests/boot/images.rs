@@ -5,7 +5,7 @@
 //! its own. The others begin with that tree, so that their packages are
 //! installed already. Two builds or machines run at a time.
 //!
-//! `SAFEDIB_BOOT_ONLY=efi` makes the first image and boots that one only. Logs
+//! `SAFEDIB_BOOT_ONLY=mbr,efi` makes the first image and boots these only. Logs
 //! of builds are left in `target/tmp/boot-NAME.log`.
 
 use std::collections::VecDeque;
@@ -222,6 +222,15 @@ enum Task<'a> {
     Make(Image),
 }
 
+impl Task<'_> {
+    fn name(&self) -> &'static str {
+        match self {
+            Task::Boot(image) => image.name,
+            Task::Make(image) => image.name,
+        }
+    }
+}
+
 #[test]
 #[ignore = "takes minutes and a network: scripts/test runs it as its step boot"]
 fn images_of_every_layout_boot() {
@@ -229,18 +238,16 @@ fn images_of_every_layout_boot() {
     assert!(missing.is_empty(), "no {missing:?}: run scripts/setup");
     let caller = callers().swap_remove(0);
     let surroundings = surroundings();
-    let wanted = std::env::var("SAFEDIB_BOOT_ONLY").ok();
-    let is_wanted = |image: &Image| wanted.as_ref().is_none_or(|name| *name == image.name);
-
     let image = first();
     let run = build(&caller, &image, &surroundings);
-    make(&run, &image).unwrap_or_else(|error| panic!("{}: {error}", image.name));
     let mut tasks: VecDeque<Task> = others().into_iter().map(Task::Make).collect();
     tasks.push_front(Task::Boot(&image));
-    tasks.retain(|task| match task {
-        Task::Boot(image) => is_wanted(image),
-        Task::Make(image) => is_wanted(image),
-    });
+    if let Ok(names) = std::env::var("SAFEDIB_BOOT_ONLY") {
+        let names: Vec<&str> = names.split(',').collect();
+        tasks.retain(|task| names.contains(&task.name()));
+        assert_eq!(tasks.len(), names.len(), "unknown names in {names:?}");
+    }
+    make(&run, &image).unwrap_or_else(|error| panic!("{}: {error}", image.name));
     let tasks = Mutex::new(tasks);
     let failures = Mutex::new(Vec::new());
     let next = || {
@@ -251,17 +258,16 @@ fn images_of_every_layout_boot() {
         for _ in 0..WORKERS {
             scope.spawn(|| {
                 while let Some(task) = next() {
-                    let (name, result) = match &task {
-                        Task::Boot(image) => (image.name, boot(&run, image)),
+                    let result = match &task {
+                        Task::Boot(image) => boot(&run, image),
                         Task::Make(image) => {
                             let run = continue_from(build(&caller, image, &surroundings), &run);
-                            let result = make(&run, image).and_then(|()| boot(&run, image));
-                            (image.name, result)
+                            make(&run, image).and_then(|()| boot(&run, image))
                         }
                     };
                     if let Err(error) = result {
                         let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-                        failures.push(format!("{name}: {error}"));
+                        failures.push(format!("{}: {error}", task.name()));
                     }
                 }
             });
