@@ -9,6 +9,7 @@ mod common;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -210,4 +211,46 @@ fn pid_1_is_not_a_command() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// What apt does to its cache: another user's directory, closed to all others.
+#[test]
+fn owners_on_shares_are_the_same_in_both_appliances() {
+    let Some(_machine) = machine() else { return };
+    let hook = |name: &str| {
+        format!(
+            "#!/bin/bash\nset -eu\ncd \"$DIB_IMAGE_CACHE\"\nmkdir {name}\ntouch {name}/file\n\
+             chown -R 42:43 {name}\nchmod 0700 {name}\n\
+             for each in */; do echo \"$each $(stat -c %u:%g \"$each\") $(ls \"$each\")\"; done\n"
+        )
+    };
+    for caller in callers() {
+        let keep = |name: &str, words: &[&str], cache: Option<&Path>| {
+            let run = build(&caller, words).element_file("keeper", "root.d/05-own", &hook(name));
+            let cache = cache.map_or_else(|| run.home().join("cache"), Path::to_owned);
+            if !cache.exists() {
+                fs::create_dir(&cache).unwrap();
+                run.give(&cache);
+            }
+            run.env("DIB_IMAGE_CACHE", cache).args([
+                "-n",
+                "-t",
+                "tar",
+                "-o",
+                "x",
+                "keeper",
+                "safedib-one-file",
+            ])
+        };
+        let first = keep("one", &["--appliance", "namespace"], None);
+        first.run().success();
+        let cache = first.home().join("cache");
+        keep("two", &TCG, Some(&cache)).run().success();
+        let last = keep("three", &["--appliance", "namespace"], Some(&cache));
+        let outcome = last.run().success();
+        for name in ["one", "two", "three"] {
+            let line = format!("{name}/ 42:43 file\n");
+            assert!(outcome.stdout.contains(&line), "no {line:?} in {outcome}");
+        }
+    }
 }

@@ -126,6 +126,15 @@ mod tests {
     }
 
     #[test]
+    fn an_assertion_of_qemu_is_its_own() {
+        let line = "qemu-system-x86_64: system/physmem.c:2678: f: Assertion `a < b' failed.\n";
+        assert!(death(line).is_of_qemus_own_making());
+        assert!(
+            !death("[1.0] Kernel panic - not syncing: Assertion `x'\n").is_of_qemus_own_making()
+        );
+    }
+
+    #[test]
     fn ends_have_names() {
         let panic = death("a\n[1.0] Kernel panic - not syncing: x\n[1.0] Call Trace:\n");
         assert_eq!(panic.cause, Some(Cause::Panic));

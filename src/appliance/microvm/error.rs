@@ -113,6 +113,15 @@ pub struct Death {
     pub tail: Vec<String>,
 }
 
+impl Death {
+    /// An assertion of qemu failed: nothing that the guest or the host did.
+    pub fn is_of_qemus_own_making(&self) -> bool {
+        let asserts =
+            |line: &String| line.starts_with("qemu-system") && line.contains("Assertion `");
+        self.tail.iter().any(asserts)
+    }
+}
+
 /// Ends of a machine that have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {

@@ -4,9 +4,9 @@
 //! ([`root`](self), cached) and the host's newest kernel. The agent is started
 //! by our pid 1, which the kernel has from an initramfs; a scratch disk is made
 //! for each build and holds the work directories; the channel is a virtio-serial
-//! port. Shares come through 9p. qemu runs in a user namespace with the caller's id and no other,
-//! where the kernel allows that: the caller's files are root's inside, as in the
-//! namespace appliance, and a root caller's qemu has no privilege on the host.
+//! port. Shares come through 9p. qemu runs in a user namespace with the ids of the namespace
+//! appliance, where the host allows that: the caller's files are root's inside,
+//! and a root caller's qemu has no privilege on the host.
 //! The way out is passt, which is told not to map any address to the host.
 
 mod accel;
@@ -15,6 +15,7 @@ mod console;
 mod cpio;
 mod disk;
 mod error;
+mod ids;
 mod initrd;
 mod kernel;
 mod network;

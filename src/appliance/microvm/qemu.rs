@@ -1,7 +1,6 @@
 //! qemu's command line and process.
 
-use std::ffi::{CString, OsString};
-use std::io;
+use std::ffi::OsString;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
@@ -9,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
-use nix::sched::{unshare, CloneFlags};
 use nix::sys::signal::Signal;
-use nix::unistd::{getegid, geteuid};
 
+use super::ids::Ids;
 use super::setup::Export;
 use super::{cache, Error};
 use crate::protocol::machine::{IMAGE_DISK, PORT_NAME, ROOT_DISK, SCRATCH_DISK};
@@ -148,14 +146,13 @@ impl Arguments {
 
 /// Starts qemu. It is killed when the calling thread ends.
 ///
-/// `temporary` is where its file without a name lies. `namespace` puts it into
-/// a user namespace in which the caller is root.
+/// `temporary` is where its file without a name lies.
 pub(super) fn spawn(
     program: &Path,
     arguments: &[OsString],
     descriptors: &[RawFd],
     temporary: &Path,
-    namespace: bool,
+    ids: &Ids,
 ) -> Result<Child, Error> {
     let mut command = Command::new(program);
     command
@@ -167,12 +164,8 @@ pub(super) fn spawn(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if namespace {
-        enter_namespace(&mut command);
-    }
     pass_descriptors(&mut command, descriptors);
-    command
-        .spawn()
+    ids.spawn(command)
         .map_err(Error::io(format!("starting {}", program.display())))
 }
 
@@ -192,46 +185,6 @@ pub(super) fn pass_descriptors(command: &mut Command, descriptors: &[RawFd]) {
             Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)
         });
     }
-}
-
-/// Maps the caller's ids to root in a new user namespace, and no others. What
-/// the caller may do to the host there is what it may do anyway, or less.
-fn enter_namespace(command: &mut Command) {
-    let uid = format!("0 {} 1", geteuid());
-    let gid = format!("0 {} 1", getegid());
-    let files: Vec<(CString, String)> = [
-        (c"/proc/self/setgroups", "deny".to_owned()),
-        (c"/proc/self/uid_map", uid),
-        (c"/proc/self/gid_map", gid),
-    ]
-    .map(|(path, text)| (path.to_owned(), text))
-    .into();
-    // SAFETY: only system calls on strings that were made before the fork.
-    unsafe {
-        command.pre_exec(move || {
-            unshare(CloneFlags::CLONE_NEWUSER)?;
-            files.iter().try_for_each(|(path, text)| write(path, text))
-        });
-    }
-}
-
-fn write(path: &CString, text: &str) -> io::Result<()> {
-    use nix::fcntl::{open, OFlag};
-    let file = open(
-        path.as_c_str(),
-        OFlag::O_WRONLY | OFlag::O_CLOEXEC,
-        nix::sys::stat::Mode::empty(),
-    )?;
-    nix::unistd::write(&file, text.as_bytes())?;
-    Ok(())
-}
-
-/// Whether the caller can make a user namespace of its own: measured.
-pub(super) fn namespace_works() -> io::Result<()> {
-    let mut command = Command::new("/bin/true");
-    command.stdin(Stdio::null()).stdout(Stdio::null());
-    enter_namespace(&mut command);
-    command.status().map(drop)
 }
 
 /// Number of a descriptor, for the command line.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use nix::unistd::geteuid;
 
 use super::accel::{self, Kvm};
+use super::ids::Ids;
 use super::packages::Installed;
 use super::{cache, disk, kernel, network, qemu, root, Error, Machine};
 
@@ -37,7 +38,7 @@ pub fn requirements(machine: &Machine, network: bool) -> Vec<Requirement> {
         list.push(("network", network::find().map(shown)));
     }
     if geteuid().is_root() {
-        let refused = qemu::namespace_works().map_err(Error::RootWithoutNamespace);
+        let refused = Ids::CallerOnly.works().map_err(Error::RootWithoutNamespace);
         let found = refused.map(|()| "in a user namespace, without privilege".to_owned());
         list.push(("qemu's ids", found));
     }

@@ -108,7 +108,7 @@ impl Mapping {
     }
 
     /// Lines for `/proc/PID/uid_map` and `gid_map` of a child of the caller's namespace.
-    pub(super) fn lines(&self) -> (String, String) {
+    pub fn lines(&self) -> (String, String) {
         match self {
             Mapping::User {
                 uid,
@@ -163,16 +163,25 @@ impl Mapping {
     /// A missing or failing newuidmap/newgidmap, or a refused write.
     pub(super) fn apply(&self, pid: libc::pid_t) -> Result<(), Error> {
         let (uid_map, gid_map) = self.lines();
-        if self.is_root() {
-            return write_maps(pid, &uid_map, &gid_map).map_err(|source| Error::Io {
-                doing: format!("writing the id maps of process {pid}"),
-                source,
-            });
-        }
-        let uids = spawn_mapper("newuidmap", pid, &uid_map)?;
-        let gids = spawn_mapper("newgidmap", pid, &gid_map)?;
-        finish_mapper("newuidmap", uids).and(finish_mapper("newgidmap", gids))
+        map_ids(pid, &uid_map, &gid_map)
     }
+}
+
+/// Writes the id maps of a process in a new user namespace, as root or with the
+/// help of newuidmap and newgidmap.
+///
+/// # Errors
+/// The kernel or a mapper refuses, or there is none.
+pub fn map_ids(pid: libc::pid_t, uid_map: &str, gid_map: &str) -> Result<(), Error> {
+    if geteuid().is_root() {
+        return write_maps(pid, uid_map, gid_map).map_err(|source| Error::Io {
+            doing: format!("writing the id maps of process {pid}"),
+            source,
+        });
+    }
+    let uids = spawn_mapper("newuidmap", pid, uid_map)?;
+    let gids = spawn_mapper("newgidmap", pid, gid_map)?;
+    finish_mapper("newuidmap", uids).and(finish_mapper("newgidmap", gids))
 }
 
 /// Writes both maps; needs the ids' capabilities in the parent namespace.

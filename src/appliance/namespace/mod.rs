@@ -25,7 +25,7 @@ mod sys;
 mod wire;
 
 pub use error::Error;
-pub use ids::Mapping;
+pub use ids::{map_ids, Mapping};
 pub use janitor::Janitor;
 pub use probe::{check, probe, Availability};
 pub use remove::remove_tree;
