@@ -14,7 +14,8 @@ use super::route::{Case, Route};
 use super::steps::{self, Parts};
 use super::storage::{storage, Storage};
 use super::{
-    outputs, shares, tools, Abilities, Error, HookOutput, PlannedOutput, PlannedStep, PlannedTool, Share,
+    outputs, shares, tools, Abilities, Error, HookOutput, PlannedOutput, PlannedStep, PlannedTool,
+    Share,
 };
 
 /// What a build will do: everything that can be known before it starts.

@@ -193,7 +193,9 @@ fn without_effect(raw: &RawRequest, formats: &[OutputFormat]) -> Vec<String> {
             raw.program
         ));
     }
-    let disks = formats.iter().filter(|format| !format.is_packed_from_tree());
+    let disks = formats
+        .iter()
+        .filter(|format| !format.is_packed_from_tree());
     if raw.ramdisk && raw.has(OptionId::Types) {
         notices.extend(disks.map(|format| {
             format!(

@@ -309,7 +309,9 @@ fn bad_input_is_refused() {
 #[test]
 fn a_ramdisk_has_its_element_first_and_no_disk_image() {
     let run = |pairs: &[(&str, &str)], line| {
-        Fixture::new(pairs).run_as("ramdisk-image-create", line).unwrap()
+        Fixture::new(pairs)
+            .run_as("ramdisk-image-create", line)
+            .unwrap()
     };
     let element = |request: &BuildRequest| exported(request, "RAMDISK_ELEMENT");
     let plain = run(&[], "d");
