@@ -198,20 +198,23 @@ echo "blacklist x" > etc/modprobe.d/x.conf
 fn upstream(package: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("upstream-fixtures/cache");
     let root = root.join(package);
-    let found = ["diskimage_builder/elements", "elements"].map(|folder| root.join(folder));
+    let found = ["diskimage_builder/elements", "elements", "dib"].map(|folder| root.join(folder));
     let found = found.into_iter().find(|path| path.is_dir());
     found.unwrap_or_else(|| panic!("no {}: run scripts/fetch-fixtures", root.display()))
+}
+
+/// Copies elements of an upstream package.
+fn copy_elements(run: &Run, package: &str, elements: &[&str]) {
+    for element in elements {
+        let to = run.elements().join(element);
+        copy_tree(&upstream(package).join(element), &to);
+    }
 }
 
 /// A build with a version's own `ramdisk` element.
 fn with_upstreams(caller: &Caller, package: &str) -> Run {
     let run = Run::new(caller, "ramdisk-image-create");
-    for element in ["ramdisk", "ramdisk-base", "deploy-tgtadm"] {
-        copy_tree(
-            &upstream(package).join(element),
-            &run.elements().join(element),
-        );
-    }
+    copy_elements(&run, package, &["ramdisk", "ramdisk-base", "deploy-tgtadm"]);
     run.element_file("system", "root.d/50-system", SYSTEM)
         .element_file("system", "element-deps", "safedib-fake-os\n")
         .element_file("pkg-map", "README.rst", "")
@@ -222,7 +225,6 @@ fn with_upstreams(caller: &Caller, package: &str) -> Run {
             "ramdisk-install.d/50-mine",
             "#!/bin/bash\nset -eu\necho \"$SCRIPT_HOME\" > \"$TMP_MOUNT_PATH/mine\"\n",
         )
-        // A directory of the caller's, which the target does not have.
         .args(["-n", "-o", "rd", "--checksum", "system", "mine"])
         .env("DIB_KERNEL_VERSION", "6.1.0-9")
 }
@@ -303,4 +305,114 @@ fn a_binary_that_a_ramdisk_lacks_fails_the_build() {
     run.run()
         .failure(1, &["01-ensure-binaries", "no-such-program is not found"])
         .leaves(&[]);
+}
+
+const IRONIC: &str = "ironic-python-agent-builder-7.4.0";
+const NEWEST: &str = "diskimage-builder-3.43.0";
+
+/// A git repository with one file, of the caller's own, beside the working directory.
+fn repository(run: &Run, name: &str, file: &str) -> String {
+    let path = run.dir.parent().unwrap().join(name);
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join(file), "from git\n").unwrap();
+    let script = "git init -q -b master . && git add . && \
+                  git -c user.name=t -c user.email=t@example.invalid commit -q -m one";
+    let mut git = Command::new("sh");
+    tool(git.args(["-c", script]).current_dir(&path));
+    let owner = format!("{}:{}", run.owner().0, run.owner().1);
+    tool(Command::new("chown").args(["-R", &owner]).arg(&path));
+    format!("file://{}", path.display())
+}
+
+/// The element that packs Ironic's ramdisks, and the one that gets sources,
+/// unmodified, on a small system.
+#[test]
+fn ironics_ramdisk_holds_the_tree_and_sources_of_a_local_repository() {
+    for caller in callers() {
+        let run = Run::new(&caller, "disk-image-create");
+        copy_elements(&run, IRONIC, &["ironic-ramdisk-base"]);
+        let elements = [
+            "source-repositories",
+            "cache-url",
+            "manifests",
+            "no-final-image",
+        ];
+        copy_elements(&run, NEWEST, &elements);
+        let location = repository(&run, "repository", "source");
+        let run = run
+            .element_file("system", "root.d/50-system", SYSTEM)
+            .element_file(
+                "system",
+                "root.d/60-debian",
+                "#!/bin/bash\necho 12 | sudo tee $TARGET_ROOT/etc/debian_version\n",
+            )
+            .element_file("system", "element-deps", "safedib-fake-os\n")
+            .element_file("package-installs", "README.rst", "")
+            .element_file("runtime-ssh-host-keys", "README.rst", "")
+            .element_file("selinux-permissive", "README.rst", "")
+            .element_file(
+                "agent",
+                "element-deps",
+                "source-repositories\nironic-ramdisk-base\n",
+            )
+            .element_file(
+                "agent",
+                "source-repository-agent",
+                "agent git /opt/agent https://repository.invalid/agent\n",
+            )
+            .env("DIB_REPOLOCATION_agent", &location)
+            .args(["-n", "-o", "ipa", "--checksum", "system", "agent"]);
+        let names = [
+            "ipa.d",
+            "ipa.initramfs",
+            "ipa.kernel",
+            "ipa.md5",
+            "ipa.sha256",
+        ];
+        run.run().success().leaves(&names);
+        tool(
+            Command::new("sha256sum")
+                .args(["-c", "ipa.sha256"])
+                .current_dir(&run.dir),
+        );
+        assert_eq!(read(&run, "ipa.kernel"), "kernel 6.1.0-10\n");
+        let manifest = read(&run, "ipa.d/dib-manifests/dib-manifest-git-ipa");
+        assert!(manifest.starts_with(&format!("agent git /opt/agent {location} ")));
+        let script = "gzip -dc ipa.initramfs | cpio -i --quiet --to-stdout opt/agent/source";
+        let source = tool(
+            Command::new("sh")
+                .args(["-c", script])
+                .current_dir(&run.dir),
+        );
+        assert_eq!(source, "from git\n");
+    }
+}
+
+#[test]
+fn ironics_own_agent_element_plans_with_local_repositories() {
+    for caller in callers() {
+        let run = Run::new(&caller, "safedib");
+        copy_tree(&upstream(NEWEST), &run.elements());
+        copy_tree(&upstream(IRONIC), &run.elements());
+        let location = repository(&run, "repository", "source");
+        let run = run
+            .env("DIB_REPOLOCATION_ironic_python_agent", &location)
+            .args(["plan", "--json", "disk-image-create", "-o", "ipa"])
+            .args(["ironic-python-agent-ramdisk", "debian-minimal"]);
+        let outcome = run.run().success();
+        let plan: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let has = |list: &str, key: &str, value: &str| {
+            let list = plan[list].as_array().unwrap();
+            list.iter().any(|item| item[key] == value)
+        };
+        assert!(has("hooks", "name", "99-ramdisk-create"), "{outcome}");
+        assert!(has(
+            "shares",
+            "path",
+            location.trim_start_matches("file://")
+        ));
+        assert_eq!(plan["outputs"], serde_json::json!([]));
+        let tools = plan["tools"].to_string();
+        assert!(tools.contains("cpio") && tools.contains("git"), "{tools}");
+    }
 }
