@@ -28,6 +28,9 @@ pub use workspace::use_tmpfs;
 /// Version of diskimage-builder whose behaviour this is.
 pub const UPSTREAM_VERSION: &str = "3.43.0";
 
+/// Where the agent puts what hooks wrote beside the image, in the staging directory.
+const SIDE: &str = "side";
+
 /// Our own place inside an appliance.
 const INSIDE: &str = "/run/safedib";
 
@@ -277,12 +280,26 @@ fn commit(
             })
         })
         .collect();
+    let side = workspace.staging.join(SIDE);
+    let (written, absent): (Vec<_>, Vec<_>) = plan
+        .hook_outputs
+        .iter()
+        .partition(|output| side.join(&output.file).is_file());
+    for output in absent {
+        log.say(&format!(
+            "WARNING safedib: no hook has written {}",
+            output.shown
+        ));
+    }
+    let from_hooks = written.into_iter().map(|output| Staged {
+        file: format!("{SIDE}/{}", output.file),
+        destination: output.path.clone(),
+        shown: output.shown.clone(),
+    });
     let commit = Commit {
         outputs,
-        side: Some((
-            workspace.staging.join("side"),
-            request.image_path().directory,
-        )),
+        from_hooks: from_hooks.collect(),
+        side: Some((side, request.image_path().directory)),
         staging: workspace.staging.clone(),
         checksums: request.checksums,
         overwrite: request.overwrite_old_image,

@@ -187,9 +187,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
             .element_file("older", "block-device.d/10-x", "#!/bin/sh\n")
             .args(["safedib-fake-os", "older"]);
         fails_early(&old, &["older", "block device"]);
-        let mut ramdisk = Run::new(&caller, "ramdisk-image-create").args(["safedib-fake-os"]);
-        ramdisk = ramdisk.args(["-o", "image"]);
-        ramdisk.run().failure(1, &["ramdisk"]).leaves(&[]);
     }
 }
 

@@ -38,7 +38,7 @@ static APPLETS: [Applet; 6] = [
     },
     Applet {
         name: "ramdisk-image-create",
-        summary: "build ramdisks from elements (not in this version)",
+        summary: "build ramdisks and their kernels from elements",
         run: disk_image_create::run,
         linked: true,
     },

@@ -11,9 +11,10 @@ use crate::error::{Error, Explain};
 use super::{disk_image_create, fail, print};
 
 const HELP: &str = "Usage: safedib plan [--json] COMMAND [ARGUMENT]...\n\n\
-Shows what COMMAND (disk-image-create) would build with these arguments, without\n\
-building: elements and who asked for them, hooks in running order, host paths that\n\
-hooks see, the appliance of each step, outputs. --json prints all of it as JSON.\n";
+Shows what COMMAND (disk-image-create, ramdisk-image-create) would build with these\n\
+arguments, without building: elements and who asked for them, hooks in running\n\
+order, host paths that hooks see, the appliance of each step, outputs. --json\n\
+prints all of it as JSON.\n";
 
 #[derive(Debug, ThisError)]
 enum PlanError {

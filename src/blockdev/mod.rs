@@ -3,7 +3,7 @@
 //!
 //! * [`yaml`], [`json`], [`value`]: YAML 1.1 with the types that upstream's
 //!   parser gives; JSON to the byte as Python writes it.
-//! * [`config`]: tree or graph form to the expanded graph form of `config.json`,
+//! * [`mod@config`]: tree or graph form to the expanded graph form of `config.json`,
 //!   and what `getval` says of it.
 //! * [`mod@graph`]: its nodes and the order of their creation.
 //! * [`layout()`]: what the nodes come to, a [`Layout`], with all checks.

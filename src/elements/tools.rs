@@ -113,7 +113,7 @@ const YAML: Need = Need::PythonModule("yaml");
 
 /// Only what an element's hooks call in every build, in all pinned versions
 /// that have the element.
-const NEEDS: [Row; 17] = [
+const NEEDS: [Row; 18] = [
     // Even where mmdebstrap does the work, `debootstrap --version` is asked.
     row(
         "debootstrap",
@@ -232,6 +232,13 @@ const NEEDS: [Row; 17] = [
         Need::Command(&["mkisofs"]),
         "genisoimage",
         "cleanup.d makes the ISO image with it",
+        &[],
+    ),
+    row(
+        "ironic-ramdisk-base",
+        Need::Command(&["cpio"]),
+        "cpio",
+        "cleanup.d packs the ramdisk with it",
         &[],
     ),
 ];

@@ -30,10 +30,13 @@ pub struct Commit {
     pub staging: PathBuf,
     /// The outputs, in the order in which they are announced.
     pub outputs: Vec<Staged>,
+    /// Files below `side` that the build is about: they get checksums, too, and
+    /// are written out; as upstream's hooks do, they replace older ones.
+    pub from_hooks: Vec<Staged>,
     /// Directory whose content goes beside the image (files replace files,
     /// directories are merged), and the directory that it goes to.
     pub side: Option<(PathBuf, PathBuf)>,
-    /// Checksum files to write for every output.
+    /// Checksum files to write for every output, and for `from_hooks`.
     pub checksums: Checksums,
     /// Replace outputs that exist; else they are renamed first.
     pub overwrite: bool,
@@ -48,7 +51,7 @@ impl Commit {
     /// What failed; all renames are undone then, and old files are back.
     pub fn run(&self, say: &mut dyn FnMut(&str)) -> Result<(), Error> {
         let checksums = self.write_checksums()?;
-        for output in &self.outputs {
+        for output in self.outputs.iter().chain(&self.from_hooks) {
             let path = self.staging.join(&output.file);
             // Names must not become durable before what they name.
             File::open(&path)
@@ -64,7 +67,7 @@ impl Commit {
                 return Err(error);
             }
         }
-        for output in &self.outputs {
+        for output in self.outputs.iter().chain(&self.from_hooks) {
             say(&format!("Image file {} created...", output.shown));
         }
         Ok(())
@@ -76,7 +79,7 @@ impl Commit {
         if self.checksums == Checksums::default() {
             return Ok(written);
         }
-        for output in &self.outputs {
+        for output in self.outputs.iter().chain(&self.from_hooks) {
             let path = self.staging.join(&output.file);
             let digests = checksum::digests(&path, self.checksums)?;
             for (kind, digest) in [("md5", digests.md5), ("sha256", digests.sha256)] {
@@ -108,7 +111,8 @@ impl Commit {
                 self.move_old_away(output, moves, say)?;
             }
         }
-        for staged in self.outputs.iter().chain(checksums) {
+        let files = self.outputs.iter().chain(&self.from_hooks);
+        for staged in files.clone().chain(checksums) {
             moves.replace(&self.staging.join(&staged.file), &staged.destination)?;
         }
         if let Some((source, directory)) = &self.side {
@@ -116,7 +120,7 @@ impl Commit {
                 merge(source, directory, moves)?;
             }
         }
-        for directory in self.outputs.iter().filter_map(|o| o.destination.parent()) {
+        for directory in files.filter_map(|o| o.destination.parent()) {
             File::open(directory)
                 .and_then(|directory| directory.sync_all())
                 .map_err(io_error("write out", directory))?;

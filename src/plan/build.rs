@@ -14,7 +14,8 @@ use super::route::{Case, Route};
 use super::steps::{self, Parts};
 use super::storage::{storage, Storage};
 use super::{
-    outputs, shares, tools, Abilities, Error, PlannedOutput, PlannedStep, PlannedTool, Share,
+    outputs, shares, tools, Abilities, Error, HookOutput, PlannedOutput, PlannedStep, PlannedTool,
+    Share,
 };
 
 /// What a build will do: everything that can be known before it starts.
@@ -46,6 +47,8 @@ pub struct Plan {
     pub tools: Vec<PlannedTool>,
     /// Files that it leaves.
     pub outputs: Vec<PlannedOutput>,
+    /// Files that hooks are expected to write beside the image.
+    pub hook_outputs: Vec<HookOutput>,
     /// The steps.
     pub steps: Vec<PlannedStep>,
 }
@@ -129,6 +132,7 @@ impl Plan {
             storage_messages: storage.messages,
             elements: set,
             outputs,
+            hook_outputs: outputs::hook_outputs(request),
             steps,
             hooks: merged.hooks.into_values().flatten().collect(),
             environment_files: merged.environment_files,

@@ -18,7 +18,7 @@ mod tools;
 pub use crate::elements::{HookCopy, Location, Phase};
 pub use build::{Plan, PlanInputs, SessionPaths};
 pub use error::{Error, Lack};
-pub use outputs::PlannedOutput;
+pub use outputs::{HookOutput, PlannedOutput};
 pub use route::Abilities;
 pub use shares::Share;
 pub use stages::Stage;

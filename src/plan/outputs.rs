@@ -33,10 +33,10 @@ impl PlannedOutput {
 
 /// The outputs of a request in upstream's order: archives, disk formats, raw.
 ///
-/// An element whose name contains `no-final-image` suppresses what upstream
-/// converts at the end (compat 7.027).
+/// A ramdisk build, and an element whose name contains `no-final-image`,
+/// suppress what upstream converts at the end (compat 7.027).
 pub fn outputs(request: &BuildRequest, set: &ElementSet) -> Vec<PlannedOutput> {
-    let suppressed = set.names().join(" ").contains("no-final-image");
+    let suppressed = request.ramdisk || set.names().join(" ").contains("no-final-image");
     let image = request.image_path();
     let mut outputs: Vec<PlannedOutput> = request
         .formats
@@ -67,4 +67,34 @@ pub fn outputs(request: &BuildRequest, set: &ElementSet) -> Vec<PlannedOutput> {
         )
     });
     outputs
+}
+
+/// A file that hooks are expected to write beside the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HookOutput {
+    /// Its name.
+    pub file: String,
+    /// Absolute path of the result.
+    pub path: PathBuf,
+    /// The name as the user gave it, with the extension.
+    pub shown: String,
+}
+
+/// Extensions of what the ramdisk elements of all versions write (compat 7.029).
+const RAMDISK: [&str; 2] = ["initramfs", "kernel"];
+
+/// What hooks write in a ramdisk build; nothing in others.
+pub fn hook_outputs(request: &BuildRequest) -> Vec<HookOutput> {
+    let image = request.image_path();
+    let extensions = RAMDISK.iter().filter(|_| request.ramdisk);
+    extensions
+        .map(|extension| {
+            let file = format!("{}.{extension}", image.base_name);
+            HookOutput {
+                path: image.directory.join(&file),
+                file,
+                shown: format!("{}.{extension}", request.image_name),
+            }
+        })
+        .collect()
 }

@@ -27,6 +27,9 @@ impl Display for Plan {
                 None => writeln!(f, "  imported into a container engine as {}", output.shown)?,
             }
         }
+        for output in &self.hook_outputs {
+            writeln!(f, "  {} (from a hook)", output.path.display())?;
+        }
         Ok(())
     }
 }

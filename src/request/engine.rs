@@ -48,7 +48,7 @@ pub struct EngineInputs {
 }
 
 /// What resolving already put into the request's environment.
-const FROM_ENVIRONMENT: [Variable; 14] = [
+const FROM_ENVIRONMENT: [Variable; 15] = [
     variables::ARCH,
     variables::DIB_CHECKSUM,
     variables::DIB_DEBUG_TRACE,
@@ -63,6 +63,7 @@ const FROM_ENVIRONMENT: [Variable; 14] = [
     variables::IMAGE_TYPE,
     variables::LC_ALL,
     variables::PATH,
+    variables::RAMDISK_ELEMENT,
 ];
 
 /// Everything that the engine exports before root.d, by name; exported functions
@@ -123,11 +124,6 @@ pub fn engine_variables(
     put(variables::DIB_ROOT_FSTYPE, inputs.root_fstype.clone());
     put(variables::DIB_BOOT_LABEL, inputs.boot_label.clone());
     put(variables::DIB_MOUNTPOINTS, inputs.mount_points.clone());
-    if request.ramdisk {
-        if let Some(element) = request.elements.first() {
-            put(variables::RAMDISK_ELEMENT, element.clone());
-        }
-    }
     for (name, body) in &inputs.functions {
         set.insert(format!("BASH_FUNC_{name}%%"), format!("() {body}"));
     }

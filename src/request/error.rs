@@ -81,14 +81,6 @@ pub enum Error {
     /// The working directory is not known.
     #[error("current directory cannot be determined: {0}")]
     NoCurrentDirectory(String),
-    /// What this version does not build yet.
-    #[error("{what} is not supported yet: {why}")]
-    Unsupported {
-        /// What was asked for.
-        what: String,
-        /// Why it is refused.
-        why: &'static str,
-    },
 }
 
 impl Error {

@@ -99,12 +99,17 @@ sudo tar -C "$TMP_MOUNT_PATH" --one-file-system --numeric-owner -cf - . |
     gzip -1 > "$DIB_IMAGE_CACHE/debootstrap-$DISTRO_NAME-$DIB_RELEASE-$ARCH.tar.gz"
 "#;
 
-fn repository(path: &str) -> PathBuf {
+/// Upstream's elements, in the repository.
+pub const UPSTREAM: &str =
+    "upstream-fixtures/cache/diskimage-builder-3.43.0/diskimage_builder/elements";
+
+/// A path of the repository.
+pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 /// Mirror and release of this machine's own apt, and its proxies.
-fn surroundings() -> Vec<(String, String)> {
+pub fn surroundings() -> Vec<(String, String)> {
     let script = "eval \"$(scripts/debian-mirror)\"; env";
     let mut command = Command::new("bash");
     command.args(["-c", script]).current_dir(repository("."));
@@ -126,9 +131,8 @@ fn surroundings() -> Vec<(String, String)> {
 
 /// A build with upstream's elements.
 fn build(caller: &Caller, image: &Image, surroundings: &[(String, String)]) -> Run {
-    let upstream = "upstream-fixtures/cache/diskimage-builder-3.43.0/diskimage_builder/elements";
     let mut run = Run::new(caller, "disk-image-create");
-    copy_tree(&repository(upstream), &run.elements());
+    copy_tree(&repository(UPSTREAM), &run.elements());
     run = run.element_file("keeper", "post-root.d/99-keep", KEEP);
     let cache = cache(&run);
     fs::create_dir(&cache).unwrap();

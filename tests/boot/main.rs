@@ -7,3 +7,4 @@ mod common;
 mod guest;
 mod harness;
 mod images;
+mod ramdisk;

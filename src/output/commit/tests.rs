@@ -24,6 +24,7 @@ fn place(types: &[&str]) -> Place {
     let commit = Commit {
         staging,
         outputs,
+        from_hooks: Vec::new(),
         side: None,
         checksums: Checksums::default(),
         overwrite: false,
@@ -150,6 +151,36 @@ fn side_files_are_merged() {
         "nn"
     );
     assert_eq!(read("img.d/manifests/kept"), "o");
+}
+
+#[test]
+fn what_a_build_is_about_may_come_from_hooks() {
+    let mut place = place(&[]);
+    place.commit.checksums.md5 = true;
+    let staging = place.commit.staging.clone();
+    std::fs::create_dir(staging.join("side")).unwrap();
+    std::fs::write(staging.join("side/img.initramfs"), "new").unwrap();
+    std::fs::write(staging.join("side/img.other"), "new").unwrap();
+    place.write("img.initramfs", "old");
+    place.commit.side = Some((staging.join("side"), place.directory.path().into()));
+    place.commit.from_hooks = vec![Staged {
+        file: "side/img.initramfs".into(),
+        destination: place.path("img.initramfs"),
+        shown: "out/img.initramfs".into(),
+    }];
+    let (result, said) = place.run();
+    result.unwrap();
+    assert_eq!(said, ["Image file out/img.initramfs created..."]);
+    assert_eq!(
+        place.names(),
+        ["img.initramfs", "img.initramfs.md5", "img.other"]
+    );
+    let sum = std::fs::read_to_string(place.path("img.initramfs.md5")).unwrap();
+    assert!(sum.ends_with("  out/img.initramfs\n"), "{sum}");
+    assert_eq!(
+        std::fs::read_to_string(place.path("img.initramfs")).unwrap(),
+        "new"
+    );
 }
 
 #[test]

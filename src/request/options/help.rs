@@ -48,7 +48,7 @@ pub fn help(program: &str, ramdisk: bool) -> String {
 
 fn examples(ramdisk: bool) -> &'static [&'static str] {
     if ramdisk {
-        &["PROGRAM -o deploy-ramdisk dracut-ramdisk debian-minimal"]
+        &["PROGRAM -o deploy-ramdisk debian-minimal"]
     } else {
         &[
             "PROGRAM -o server vm debian-minimal",

@@ -40,7 +40,8 @@ pub(super) fn list(requested: &Requested) -> Result<Vec<String>, Error> {
         .flat_map(|word| word.split([' ', '\t', '\n']))
         .filter(|word| !word.is_empty());
     let mut elements: Vec<String> = Vec::new();
-    elements.extend(requested.ramdisk.map(str::to_owned));
+    let ramdisk = requested.ramdisk.unwrap_or_default().split_whitespace();
+    elements.extend(ramdisk.map(str::to_owned));
     elements.extend((!requested.skip_base).then(|| "base".to_owned()));
     let before = elements.len();
     elements.extend(words.map(str::to_owned));

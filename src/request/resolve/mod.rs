@@ -8,7 +8,6 @@ mod elements;
 mod machine;
 mod paths;
 mod shell;
-mod support;
 mod values;
 
 use std::ffi::{OsStr, OsString};
@@ -39,9 +38,7 @@ pub fn resolve(
     host: &HostFacts,
 ) -> Result<BuildRequest, Error> {
     let prepared = prepare(raw, environment, host)?;
-    let request = freeze(raw, environment, host, prepared)?;
-    support::refuse_unbuilt(&request)?;
-    Ok(request)
+    freeze(raw, environment, host, prepared)
 }
 
 /// The engine's shell with everything set, and what took more than reading it.
@@ -76,6 +73,11 @@ fn prepare(
     let types = formats::parse(list.to_str().ok_or_else(|| Error::not_utf8("-t", list))?)?;
     let image_name = paths::image_name(&shell, types.extension.as_deref())?;
     let arch = shell.text_or(variables::ARCH, &host.architecture())?;
+    if raw.ramdisk {
+        let element = shell.text_or(variables::RAMDISK_ELEMENT, "ramdisk")?;
+        shell.export(variables::RAMDISK_ELEMENT, element);
+    }
+    notices.extend(without_effect(raw, &types.formats));
     let elements = requested(raw, &shell, &arch)?;
     let inherited_trace = shell.text_or(variables::DIB_DEBUG_TRACE, "0")?;
     let trace = values::trace(&inherited_trace, raw.count(OptionId::Trace))?;
@@ -180,6 +182,32 @@ fn freeze(
     })
 }
 
+/// What was asked for and means nothing to the command. Upstream is silent about
+/// it, and scripts that serve both commands say it.
+fn without_effect(raw: &RawRequest, formats: &[OutputFormat]) -> Vec<String> {
+    let mut notices = Vec::new();
+    if !raw.ramdisk && raw.has(OptionId::RamdiskElement) {
+        notices.push(format!(
+            "--ramdisk-element has no effect on {}: it names the main element of \
+             ramdisk-image-create",
+            raw.program
+        ));
+    }
+    let disks = formats
+        .iter()
+        .filter(|format| !format.is_packed_from_tree());
+    if raw.ramdisk && raw.has(OptionId::Types) {
+        notices.extend(disks.map(|format| {
+            format!(
+                "{} makes no {} image: hooks write the ramdisk and its kernel",
+                raw.program,
+                format.name()
+            )
+        }));
+    }
+    notices
+}
+
 /// The words of the command line as text: names of elements and files end up in
 /// variables and messages that are text.
 fn words(raw: &RawRequest) -> Result<Vec<String>, Error> {
@@ -201,19 +229,13 @@ fn requested(raw: &RawRequest, shell: &Shell, arch: &str) -> Result<Vec<String>,
             text.ok_or_else(|| Error::not_utf8("element", word))
         })
         .collect::<Result<_, _>>()?;
-    let option = raw
-        .last(OptionId::RamdiskElement)
-        .map(OsStr::to_string_lossy);
-    let ramdisk = match option.filter(|element| !element.is_empty()) {
-        Some(element) => element.into_owned(),
-        None => shell.text_or(variables::RAMDISK_ELEMENT, "ramdisk")?,
-    };
+    let ramdisk = shell.text(variables::RAMDISK_ELEMENT)?.unwrap_or_default();
     elements::list(&elements::Requested {
         arguments: &arguments,
         inherited: shell.text(variables::IMAGE_ELEMENT)?.unwrap_or_default(),
         arch,
         skip_base: shell.text(variables::SKIP_BASE)? == Some("1"),
-        ramdisk: raw.ramdisk.then_some(ramdisk.as_str()),
+        ramdisk: raw.ramdisk.then_some(ramdisk),
     })
 }
 

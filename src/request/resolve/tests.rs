@@ -41,8 +41,12 @@ impl Fixture {
     }
 
     fn run(&self, line: &str) -> Result<BuildRequest, Error> {
+        self.run_as("disk-image-create", line)
+    }
+
+    fn run_as(&self, program: &str, line: &str) -> Result<BuildRequest, Error> {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        match parse("disk-image-create", &words, &self.environment)? {
+        match parse(program, &words, &self.environment)? {
             Parsed::Build(raw) => resolve(&raw, &self.environment, &self.host()),
             other => panic!("{other:?}"),
         }
@@ -303,17 +307,46 @@ fn bad_input_is_refused() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_refused_by_name() {
-    let fixture = Fixture::new(&[]);
-    let words = [OsString::from("d")];
-    let parsed = parse("ramdisk-image-create", &words, &fixture.environment);
-    let Ok(Parsed::Build(raw)) = parsed else {
-        panic!("parses");
+fn a_ramdisk_has_its_element_first_and_no_disk_image() {
+    let run = |pairs: &[(&str, &str)], line| {
+        Fixture::new(pairs)
+            .run_as("ramdisk-image-create", line)
+            .unwrap()
     };
-    let error = resolve(&raw, &fixture.environment, &fixture.host()).unwrap_err();
-    assert!(error
-        .to_string()
-        .starts_with("ramdisk-image-create is not supported yet"));
+    let element = |request: &BuildRequest| exported(request, "RAMDISK_ELEMENT");
+    let plain = run(&[], "d");
+    assert!(plain.ramdisk && plain.notices.is_empty());
+    assert_eq!(plain.elements, ["ramdisk", "base", "d"]);
+    assert_eq!(element(&plain).as_deref(), Some("ramdisk"));
+    // Only disk-image-create's defaults for tmpfs ever apply (compat 2.055).
+    assert_eq!(exported(&plain, "DIB_NO_TMPFS").as_deref(), Some("0"));
+    assert_eq!(plain.tmpfs.min_gib, 2);
+    for (line, expected) in [
+        ("-n d", &["mine", "d"][..]),
+        ("--ramdisk-element x -n d", &["x", "d"]),
+        ("--ramdisk-element= -n d", &["ramdisk", "d"]),
+    ] {
+        let request = run(&[("RAMDISK_ELEMENT", "mine")], line);
+        assert_eq!(request.elements, expected, "{line}");
+        assert_eq!(element(&request).as_deref(), Some(expected[0]));
+    }
+    let two = run(&[("RAMDISK_ELEMENT", "x y")], "-n d");
+    assert_eq!(two.elements, ["x", "y", "d"]);
+    assert_eq!(element(&two).as_deref(), Some("x y"));
+    let typed = run(&[], "-t qcow2,tar -o rd d");
+    assert_eq!(typed.notices.len(), 1);
+    assert!(typed.notices[0].starts_with("ramdisk-image-create makes no qcow2 image"));
+}
+
+#[test]
+fn the_ramdisk_element_is_none_of_a_disk_image() {
+    let request = run(&[("RAMDISK_ELEMENT", "mine")], "d").unwrap();
+    assert_eq!(request.elements, ["base", "d"]);
+    assert!(!request.ramdisk && request.notices.is_empty());
+    let request = run(&[], "--ramdisk-element x d").unwrap();
+    assert_eq!(request.elements, ["base", "d"]);
+    assert_eq!(exported(&request, "RAMDISK_ELEMENT"), None);
+    assert!(request.notices[0].starts_with("--ramdisk-element has no effect"));
 }
 
 #[test]
