@@ -63,7 +63,10 @@ fn plan_with_suffix(
         image_dir: request.tmp_dir.join(format!("dib_image.{suffix}")),
         lib_dir: request.lib.clone().unwrap_or_else(|| inside.join("lib")),
         python: inside.join("bin/python3"),
-        collect_from: scratch(request)[1].collect_at.clone(),
+        collect_from: match request.side_directory {
+            Some(_) => scratch(request)[0].collect_at.clone(),
+            None => scratch(request)[1].collect_at.clone(),
+        },
     };
     Ok(Plan::new(
         request,
@@ -114,6 +117,9 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     let abilities = machine::abilities(request, probe, &mut |line| log.say(line))?;
     let plan = plan_with_suffix(request, &abilities, &suffix)?;
     announce(&plan, log);
+    if request.log.verbose {
+        eprint!("{plan}");
+    }
     if plan.uses(ApplianceKind::Namespace) {
         namespace::check(plan.network)?;
     }
@@ -123,6 +129,9 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
         import(&plan, &workspace, log)?;
         commit(request, &plan, &workspace, log)
     });
+    if finished.is_err() && request.keep_on_failure {
+        keep(&plan, &workspace, log);
+    }
     let removed = workspace.janitor.finish();
     finished?;
     removed?;
@@ -261,6 +270,25 @@ fn import(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Moves what there is of the outputs of a failed build to where they belong.
+fn keep(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) {
+    let mut kept = false;
+    for output in &plan.outputs {
+        let (from, Some(to)) = (workspace.staging.join(&output.staged), &output.path) else {
+            continue;
+        };
+        match std::fs::rename(&from, to) {
+            Ok(()) => log.say(&format!("Kept {} of the failed build", output.shown)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => log.say(&format!("Cannot keep {}: {error}", output.shown)),
+        }
+        kept = true;
+    }
+    if !kept {
+        log.say("No output had been begun when the build failed: there is none to keep");
+    }
 }
 
 fn commit(

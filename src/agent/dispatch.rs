@@ -81,6 +81,7 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
             directory,
             name,
             except,
-        } => side::collect(context, &directory, &name, &except),
+            into,
+        } => side::collect(context, &directory, &name, &except, into.as_deref()),
     }
 }

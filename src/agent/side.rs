@@ -10,7 +10,8 @@ use super::error::Error;
 
 /// Brings what is in `directory` under a name that begins with `name` and `.`
 /// or `-` to `side/` in the output directory, owned by root, which is the
-/// caller outside. `directory` holds only what hooks wrote.
+/// caller outside. `directory` holds only what hooks wrote. All but the
+/// directory `into` goes into that one.
 ///
 /// # Errors
 /// Whatever the filesystem gives.
@@ -19,6 +20,7 @@ pub(crate) fn collect(
     directory: &Path,
     name: &str,
     except: &[String],
+    into: Option<&str>,
 ) -> Result<(), Error> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -31,8 +33,12 @@ pub(crate) fn collect(
         if !belongs(&file_name.to_string_lossy(), name, except) {
             continue;
         }
-        fs::create_dir_all(&side).map_err(Error::io("create", &side))?;
-        let skipped = bring(&entry.path(), &side.join(&file_name))
+        let place = match into {
+            Some(into) if file_name != into => side.join(into),
+            _ => side.clone(),
+        };
+        fs::create_dir_all(&place).map_err(Error::io("create", &place))?;
+        let skipped = bring(&entry.path(), &place.join(&file_name))
             .map_err(Error::io("bring out", entry.path()))?;
         for path in skipped {
             context.say(format!("Not bringing {path} out: it is a special file"))?;
@@ -57,7 +63,10 @@ fn bring(from: &Path, to: &Path) -> io::Result<Vec<String>> {
         // the copy of a file that may be the image's size shares its blocks where it can
         fs::copy(from, to)?;
     } else if metadata.is_dir() {
-        fs::create_dir(to)?;
+        // What goes into a directory may have come before the directory's own content.
+        if !to.is_dir() {
+            fs::create_dir(to)?;
+        }
         for entry in fs::read_dir(from)? {
             let entry = entry?;
             skipped.extend(bring(&entry.path(), &to.join(entry.file_name()))?);

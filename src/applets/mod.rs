@@ -6,6 +6,7 @@ mod disk_image_create;
 mod doctor;
 mod install_links;
 mod plan;
+mod virt_dib;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -29,7 +30,7 @@ struct Applet {
 }
 
 /// Every command, in the order of the help text.
-static APPLETS: [Applet; 6] = [
+static APPLETS: [Applet; 7] = [
     Applet {
         name: "disk-image-create",
         summary: "build disk images from elements",
@@ -40,6 +41,12 @@ static APPLETS: [Applet; 6] = [
         name: "ramdisk-image-create",
         summary: "build ramdisks and their kernels from elements",
         run: disk_image_create::run,
+        linked: true,
+    },
+    Applet {
+        name: "virt-dib",
+        summary: "the same in the syntax of virt-dib",
+        run: virt_dib::run,
         linked: true,
     },
     Applet {

@@ -7,12 +7,13 @@ use thiserror::Error as ThisError;
 
 use crate::driver;
 use crate::error::{Error, Explain};
+use crate::request::virt_dib::PROGRAM;
 
-use super::{disk_image_create, fail, print};
+use super::{disk_image_create, fail, print, virt_dib};
 
 const HELP: &str = "Usage: safedib plan [--json] COMMAND [ARGUMENT]...\n\n\
-Shows what COMMAND (disk-image-create, ramdisk-image-create) would build with these\n\
-arguments, without building: elements and who asked for them, hooks in running\n\
+Shows what COMMAND (disk-image-create, ramdisk-image-create, virt-dib) would build\n\
+with these arguments, without building: elements and who asked for them, hooks in running\n\
 order, host paths that hooks see, the appliance of each step, outputs. --json\n\
 prints all of it as JSON.\n";
 
@@ -50,11 +51,14 @@ fn show(words: &[OsString]) -> Result<String, Error> {
         _ => (false, words),
     };
     let (command, arguments) = words.split_first().ok_or(PlanError::Usage)?;
-    let command = match command.to_str() {
-        Some(command @ ("disk-image-create" | "ramdisk-image-create")) => command,
+    let request = match command.to_str() {
+        Some(command @ ("disk-image-create" | "ramdisk-image-create")) => {
+            disk_image_create::parse(command, arguments)?
+        }
+        Some(PROGRAM) => virt_dib::request(arguments)?,
         _ => return Err(PlanError::UnknownCommand(command.to_string_lossy().into()).into()),
     };
-    let Some(request) = disk_image_create::parse(command, arguments)? else {
+    let Some(request) = request else {
         return Ok(String::new());
     };
     let plan = driver::plan(&request)?;

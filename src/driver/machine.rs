@@ -79,7 +79,11 @@ pub fn options(request: &BuildRequest) -> Machine {
         processors: request.machine.processors,
         packages: request.machine.packages.clone(),
         supermin_d: request.machine.supermin_d.clone(),
-        cache: Machine::cache_dir(&request.home),
+        cache: match &request.machine.cache {
+            Some(cache) => cache.join("safedib"),
+            None => Machine::cache_dir(&request.home),
+        },
+        hypervisor: request.machine.hypervisor.clone(),
     }
 }
 

@@ -51,6 +51,7 @@ pub(super) fn run(
 ) -> Result<Result<(), End>, Error> {
     let signals = block_signals()?;
     let mut follower = Follower {
+        steps: session.steps.iter().map(ToString::to_string).collect(),
         log,
         timings,
         step: 0,
@@ -174,6 +175,7 @@ fn wait(
 }
 
 struct Follower<'a> {
+    steps: Vec<String>,
     log: &'a mut LogWriter,
     timings: &'a mut Timings,
     step: usize,
@@ -206,6 +208,9 @@ impl Follower<'_> {
             }
             FromAgent::StepStarted { index } => {
                 self.step = index;
+                if let Some(step) = self.steps.get(index) {
+                    self.log.trace(step);
+                }
                 None
             }
             FromAgent::Failed { failure } => Some(Err(End::Failed(failure))),

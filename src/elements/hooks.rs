@@ -112,7 +112,19 @@ impl fmt::Display for HookNotice {
 /// [`Error::DirectoryAndFile`]; [`Error::Unreadable`]; [`Error::NotText`] for a
 /// directory whose name is not UTF-8.
 pub fn merge(set: &ElementSet) -> Result<MergedHooks, Error> {
-    let mut tree = Tree::default();
+    merge_without(set, &[])
+}
+
+/// As [`merge`], leaving out what has one of these names in a first-level
+/// directory of any element.
+///
+/// # Errors
+/// As [`merge`].
+pub fn merge_without(set: &ElementSet, excluded: &[String]) -> Result<MergedHooks, Error> {
+    let mut tree = Tree {
+        excluded: excluded.to_vec(),
+        ..Tree::default()
+    };
     for element in &set.elements {
         tree.add_element(element)?;
     }
@@ -159,6 +171,8 @@ impl Kind {
 /// share has an entry for each.
 #[derive(Default)]
 struct Tree {
+    /// Names that do not come along from first-level directories.
+    excluded: Vec<String>,
     copies: Vec<HookCopy>,
     /// First-level directories with the first element that has each.
     directories: BTreeMap<String, Origin>,
@@ -204,7 +218,7 @@ impl Tree {
         }
         for path in children(&origin.path)? {
             let child = lossy_name(&path);
-            if !child.starts_with('.') {
+            if !child.starts_with('.') && !self.excluded.contains(&child) {
                 let element = origin.element.clone();
                 self.add_entry(Origin { element, path }, &name, child)?;
             }

@@ -11,7 +11,7 @@ mod tools;
 
 pub use devices::{reads_block_device, BlockDeviceUse};
 pub use error::{Error, Origin};
-pub use hooks::{merge, EnvironmentFile, HookNotice, MergedHooks, NoticeReason};
+pub use hooks::{merge, merge_without, EnvironmentFile, HookNotice, MergedHooks, NoticeReason};
 pub use order::{compare_environment_files, compare_hooks, is_environment_name, is_hook_name};
 pub use phase::{Location, Phase};
 pub use resolver::resolve;
@@ -64,6 +64,13 @@ impl ElementSet {
             .map(|asker| if asker.is_empty() { "you" } else { asker })
             .collect();
         askers.join(", ")
+    }
+
+    /// Drops elements by name. What they asked for stays.
+    pub fn exclude(&mut self, names: &[String]) {
+        self.elements
+            .retain(|element| !names.contains(&element.name));
+        self.requested_by.retain(|name, _| !names.contains(name));
     }
 
     /// Names of the elements, sorted.

@@ -93,8 +93,9 @@ impl Plan {
     /// is wrong, and whatever this version does not build yet, by name.
     pub fn new(request: &BuildRequest, inputs: &PlanInputs) -> Result<Plan, Error> {
         let catalog = Catalog::find(&request.elements_path)?;
-        let set = elements::resolve(&request.elements, &catalog)?;
-        let merged = elements::merge(&set)?;
+        let mut set = elements::resolve(&request.elements, &catalog)?;
+        set.exclude(&request.excluded_elements);
+        let merged = elements::merge_without(&set, &request.excluded_scripts)?;
         let storage = storage(request, &set)?;
         let outputs = outputs::outputs(request, &set);
         let route = Route::choose(&Case {

@@ -288,5 +288,8 @@ pub enum Step {
         name: String,
         /// Names that are outputs of the build itself and stay out.
         except: Vec<String>,
+        /// Directory that takes them all; its own content stays where it is.
+        #[serde(default)]
+        into: Option<String>,
     },
 }

@@ -142,7 +142,8 @@ fn tree_steps(parts: &Parts, list: &mut List) {
             ),
         },
     ]);
-    for phase in [Phase::ExtraData, Phase::PreInstall, Phase::Install] {
+    extra_data_steps(parts, list);
+    for phase in [Phase::PreInstall, Phase::Install] {
         list.push(Step::RunHooks { phase });
     }
     if !request.packages.is_empty() {
@@ -153,6 +154,30 @@ fn tree_steps(parts: &Parts, list: &mut List) {
     for phase in [Phase::PostInstall, Phase::PostRoot] {
         list.push(Step::RunHooks { phase });
     }
+}
+
+/// Where the caller's environment is not that of the build, extra-data.d is the
+/// one phase that sees it.
+fn extra_data_steps(parts: &Parts, list: &mut List) {
+    let phase = Phase::ExtraData;
+    let own = |name: &String| parts.variables.contains_key(name);
+    let mut set = parts.request.extra_data_environment.clone();
+    set.retain(|name, _| !own(name));
+    if set.is_empty() {
+        return list.push(Step::RunHooks { phase });
+    }
+    let unset = set.keys().cloned().collect();
+    list.extend([
+        Step::SetVariables {
+            set,
+            unset: Vec::new(),
+        },
+        Step::RunHooks { phase },
+        Step::SetVariables {
+            set: BTreeMap::new(),
+            unset,
+        },
+    ]);
 }
 
 fn measure_steps(parts: &Parts, list: &mut List) {
@@ -242,6 +267,7 @@ fn finish_steps(parts: &Parts, list: &mut List) {
     list.push(Step::CollectSideFiles {
         directory: parts.collect_from.clone(),
         name: image.base_name,
+        into: parts.request.side_directory.clone(),
         except: parts.outputs.iter().map(|o| o.staged.clone()).collect(),
     });
 }

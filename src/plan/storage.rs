@@ -106,7 +106,8 @@ pub fn storage(request: &BuildRequest, set: &ElementSet) -> Result<Storage, Erro
     let expanded = set.names().join(" ");
     let mut messages = configuration.messages;
     let efi = expanded.contains("block-device-efi");
-    if efi {
+    let padded = efi && !request.size.fixed;
+    if padded {
         messages.push("Expanding disk for EFI partition".into());
     }
     Ok(Storage {
@@ -114,7 +115,7 @@ pub fn storage(request: &BuildRequest, set: &ElementSet) -> Result<Storage, Erro
             requested_kib: request.size.image_kib,
             extra_kib: request.size.extra_kib,
             journal_mib: (root_fstype == "ext4").then_some(request.size.journal_mib),
-            efi_padding_kib: if efi { EFI_PADDING_KIB } else { 0 },
+            efi_padding_kib: if padded { EFI_PADDING_KIB } else { 0 },
             usage_report: request.size.usage_report,
         },
         layout,

@@ -57,6 +57,14 @@ impl BuildFailure {
         }
     }
 
+    /// The phase whose hook failed, if it was a hook.
+    pub fn phase(&self) -> Option<Phase> {
+        match &self.failure {
+            Failure::Hook { phase, .. } => Some(*phase),
+            Failure::Step { .. } => None,
+        }
+    }
+
     /// Adds what went wrong in the appliance itself, and what to change.
     pub fn because_of(mut self, trouble: Option<(String, String)>) -> BuildFailure {
         self.trouble = trouble.map(Box::new);

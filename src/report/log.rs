@@ -11,6 +11,7 @@ use regex::bytes::Regex;
 use thiserror::Error;
 
 use super::clock::utc_stamp;
+use super::messages::Messages;
 use crate::error::Explain;
 use crate::request::LogOptions;
 
@@ -88,6 +89,8 @@ pub struct LogWriter {
     position: Position,
     error: Option<LogError>,
     stamp: (u128, String),
+    messages: Option<Messages>,
+    trace: bool,
 }
 
 impl LogWriter {
@@ -116,7 +119,23 @@ impl LogWriter {
             position: Position::Undecided,
             error: None,
             stamp: (u128::MAX, String::new()),
+            messages: None,
+            trace: options.trace,
         })
+    }
+
+    /// Makes the engine's own lines messages, and passes hooks' output on whole.
+    #[must_use]
+    pub fn with_messages(mut self, messages: Messages) -> LogWriter {
+        self.messages = Some(messages);
+        self
+    }
+
+    /// Says on standard error what an appliance is told to do, if that is asked for.
+    pub fn trace(&self, text: &str) {
+        if self.trace {
+            eprintln!("safedib: trace: {text}");
+        }
     }
 
     /// Takes the next bytes of the build's output, cut anywhere.
@@ -134,7 +153,15 @@ impl LogWriter {
     /// line if a hook left one open.
     pub fn say(&mut self, text: &str) {
         self.close_line();
-        for line in text.split('\n') {
+        self.flush();
+        let line = match &self.messages {
+            Some(messages) => match messages.progress(text) {
+                Some(line) => line,
+                None => return,
+            },
+            None => text.to_owned(),
+        };
+        for line in line.split('\n') {
             self.begin_line();
             self.put(line.as_bytes());
             self.put(b"\n");
@@ -193,7 +220,7 @@ impl LogWriter {
             return;
         }
         let head = std::mem::take(&mut self.pending);
-        if NOISE.is_match(&head) {
+        if self.messages.is_none() && NOISE.is_match(&head) {
             self.position = Position::Dropping;
         } else {
             self.position = Position::Passing;

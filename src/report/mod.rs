@@ -3,9 +3,11 @@
 mod clock;
 mod failure;
 mod log;
+mod messages;
 mod timings;
 
 pub use clock::utc_stamp;
 pub use failure::{BuildFailure, LogPlace};
 pub use log::{LogError, LogWriter};
+pub use messages::{Messages, MessagesError};
 pub use timings::{PhaseTime, Timings};

@@ -71,6 +71,12 @@ impl HostFacts {
         self.at(path).exists()
     }
 
+    /// Whether two absolute paths lead to the same file.
+    pub fn same_file(&self, one: &Path, other: &Path) -> bool {
+        let real = |path| std::fs::canonicalize(self.at(path)).ok();
+        real(one).is_some_and(|path| real(other) == Some(path))
+    }
+
     /// Finds an executable file on a search path, as the shell does.
     pub fn find_program(&self, search_path: &OsStr, name: &str) -> Option<PathBuf> {
         search_path

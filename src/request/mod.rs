@@ -14,6 +14,7 @@ mod raw;
 mod resolve;
 mod resolved;
 pub mod variables;
+pub mod virt_dib;
 mod yaml;
 
 pub use engine::{engine_variables, ElementPath, EngineInputs};
@@ -22,11 +23,11 @@ pub use error::Error;
 pub use host::HostFacts;
 pub use naming::ImagePath;
 pub use quoting::declare_p;
-pub use raw::{parse, Parsed, RawRequest};
+pub use raw::{parse, NamedElements, Parsed, RawRequest};
 pub use resolve::resolve;
 pub use resolved::{
     ApplianceChoice, BaseElements, Breaks, BuildRequest, Checksums, LogOptions, MachineOptions,
-    OutputFormat, SharePath, SizeOptions, TmpfsPolicy,
+    MachineReadable, MessageStyle, OutputFormat, SharePath, SizeOptions, TmpfsPolicy,
 };
 pub use yaml::yaml_map;
 

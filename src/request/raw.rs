@@ -1,11 +1,13 @@
 //! What was typed: no look-up, no file, so help works on a broken host.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use super::environment::Environment;
 use super::error::Error;
 use super::getopt;
 use super::options::{self, OptionId};
+use super::resolved::BaseElements;
 use super::variables;
 
 /// A command line, understood but not yet judged.
@@ -21,6 +23,17 @@ pub struct RawRequest {
     pub operands: Vec<OsString>,
     /// All words of the command line (`DIB_ARGS`).
     pub words: Vec<OsString>,
+    /// Set by a syntax that names all elements' directories itself.
+    pub named_elements: Option<NamedElements>,
+}
+
+/// Element directories of a syntax that has no `ELEMENTS_PATH`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamedElements {
+    /// Absolute directories, the first one that has an element wins.
+    pub path: Vec<PathBuf>,
+    /// Upstream's own among them.
+    pub base: Option<BaseElements>,
 }
 
 /// What a command line asks for.
@@ -55,6 +68,7 @@ pub fn parse(
         given: Vec::new(),
         operands: words.operands,
         words: arguments.to_vec(),
+        named_elements: None,
     };
     for (name, value) in words.options {
         let Some(option) = options::by_name(name) else {

@@ -35,6 +35,10 @@ pub struct BuildRequest {
     pub lib: Option<PathBuf>,
     /// `-p` packages.
     pub packages: Vec<String>,
+    /// Elements that are left out, whoever asks for them; what they ask for stays.
+    pub excluded_elements: Vec<String>,
+    /// Names of scripts that are left out of every element.
+    pub excluded_scripts: Vec<String>,
     /// `DIB_DEFAULT_INSTALLTYPE`.
     pub install_type: String,
     /// Which checksums to write.
@@ -97,6 +101,13 @@ pub struct BuildRequest {
     pub notices: Vec<String>,
     /// `DIB_ARGS`: the words of the command line, joined by blanks.
     pub dib_args: String,
+    /// Further variables of the caller's that only hooks of extra-data.d see.
+    pub extra_data_environment: BTreeMap<String, String>,
+    /// Directory beside the image that takes all files which hooks leave;
+    /// `None` puts them beside the image.
+    pub side_directory: Option<String>,
+    /// Keep what a failed build has finished of its outputs.
+    pub keep_on_failure: bool,
 }
 
 /// Where upstream's own elements are.
@@ -152,6 +163,8 @@ pub struct SizeOptions {
     pub journal_mib: u64,
     /// `DIB_SHOW_IMAGE_USAGE`: `Some(true)` with `DIB_SHOW_IMAGE_USAGE_FULL`.
     pub usage_report: Option<bool>,
+    /// The disk is as large as was asked for: nothing is added for an EFI partition.
+    pub fixed: bool,
 }
 
 /// `DIB_NO_TMPFS` and `DIB_MIN_TMPFS`.
@@ -174,6 +187,39 @@ pub struct LogOptions {
     pub file: Option<PathBuf>,
     /// `--logfile` as it was given.
     pub given: Option<String>,
+    /// Messages as virt-dib has them; `None`: as upstream's engine has them.
+    pub messages: Option<MessageStyle>,
+    /// Show the plan on standard error.
+    pub verbose: bool,
+    /// Show each step on standard error when it starts.
+    pub trace: bool,
+}
+
+/// How virt-dib writes messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct MessageStyle {
+    /// Colours even where the output is no terminal.
+    pub colours: bool,
+    /// Wrapped lines even where the output is no terminal.
+    pub wrap: bool,
+    /// No progress messages.
+    pub quiet: bool,
+    /// Where messages go as lines of JSON.
+    pub machine_readable: Option<MachineReadable>,
+}
+
+/// Where machine-readable messages go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MachineReadable {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// This file, which is overwritten.
+    File(PathBuf),
+    /// An open descriptor.
+    Fd(i32),
 }
 
 /// `--appliance` / `DIB_APPLIANCE`.
@@ -202,6 +248,10 @@ pub struct MachineOptions {
     pub packages: Vec<String>,
     /// `DIB_APPLIANCE_SUPERMIN_D`, absolute: a directory as `supermin` reads it.
     pub supermin_d: Option<PathBuf>,
+    /// `LIBGUESTFS_CACHEDIR`, absolute: where appliances are kept.
+    pub cache: Option<PathBuf>,
+    /// `LIBGUESTFS_HV`, absolute: the qemu to use.
+    pub hypervisor: Option<PathBuf>,
 }
 
 /// A `--share PATH[:rw]`.

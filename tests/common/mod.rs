@@ -65,6 +65,7 @@ fn bin_dir() -> Arc<tempfile::TempDir> {
         "dib-block-device",
         "disk-image-create",
         "ramdisk-image-create",
+        "virt-dib",
     ] {
         std::os::unix::fs::symlink(&binary, dir.path().join(name)).unwrap();
     }

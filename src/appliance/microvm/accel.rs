@@ -137,6 +137,7 @@ mod tests {
             packages: Vec::new(),
             supermin_d: None,
             cache: "/nonexistent".into(),
+            hypervisor: None,
         };
         let mut probe = || panic!("no probe");
         let choice = choose(&machine, Path::new("/k"), Path::new("/q"), &mut probe).unwrap();

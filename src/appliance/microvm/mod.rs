@@ -48,6 +48,8 @@ pub struct Machine {
     pub supermin_d: Option<PathBuf>,
     /// Where appliances are kept.
     pub cache: PathBuf,
+    /// The qemu to use instead of the one on the PATH.
+    pub hypervisor: Option<PathBuf>,
 }
 
 impl Machine {

@@ -12,11 +12,14 @@ use nix::sys::signal::Signal;
 
 use super::ids::Ids;
 use super::setup::Export;
-use super::{cache, Error};
+use super::{cache, Error, Machine};
 use crate::protocol::machine::{IMAGE_DISK, PORT_NAME, ROOT_DISK, SCRATCH_DISK};
 
 /// The program.
-pub(super) fn find() -> Result<PathBuf, Error> {
+pub(super) fn find(machine: &Machine) -> Result<PathBuf, Error> {
+    if let Some(program) = &machine.hypervisor {
+        return Ok(program.clone());
+    }
     cache::need_program("qemu-system-x86_64", "qemu-system-x86", "to run it")
 }
 

@@ -25,7 +25,7 @@ pub fn requirements(machine: &Machine, network: bool) -> Vec<Requirement> {
     let packages = Installed::read().and_then(|installed| installed.choose(&machine.packages));
     let supermin = cache::need_program("supermin", "supermin", "to make its root filesystem");
     let mut list = vec![
-        ("qemu", qemu::find().map(shown)),
+        ("qemu", qemu::find(machine).map(shown)),
         ("supermin", supermin.map(shown)),
         (
             "packages",
@@ -60,6 +60,6 @@ pub fn check(machine: &Machine, network: bool) -> Result<(), Error> {
 /// What is known about KVM without starting a machine.
 pub fn kvm(machine: &Machine) -> Kvm {
     let kernel = root::kernel_in_cache(machine);
-    let qemu = qemu::find().unwrap_or_default();
+    let qemu = qemu::find(machine).unwrap_or_default();
     accel::known(machine, kernel.as_deref(), &qemu)
 }

@@ -121,7 +121,7 @@ impl<'a> Starter<'a> {
         say: &mut dyn FnMut(&str),
     ) -> Result<Starter<'a>, Error> {
         Ok(Starter {
-            program: qemu::find()?,
+            program: qemu::find(machine)?,
             ids: Ids::choose(say)?,
             root: root::prepare(machine, say)?,
             machine,

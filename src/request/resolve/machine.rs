@@ -69,6 +69,8 @@ pub(super) fn options(
         supermin_d: environment
             .filled(variables::DIB_APPLIANCE_SUPERMIN_D.name)
             .map(|path| host.absolute(path)),
+        cache: None,
+        hypervisor: None,
     })
 }
 

@@ -37,8 +37,18 @@ pub fn resolve(
     environment: &Environment,
     host: &HostFacts,
 ) -> Result<BuildRequest, Error> {
+    resolve_in(raw, environment, environment, host)
+}
+
+/// As [`resolve`], for a build that sees other variables than the caller's own.
+pub(super) fn resolve_in(
+    raw: &RawRequest,
+    environment: &Environment,
+    caller: &Environment,
+    host: &HostFacts,
+) -> Result<BuildRequest, Error> {
     let prepared = prepare(raw, environment, host)?;
-    freeze(raw, environment, host, prepared)
+    freeze(raw, environment, caller, host, prepared)
 }
 
 /// The engine's shell with everything set, and what took more than reading it.
@@ -71,7 +81,10 @@ fn prepare(
     }
     let list = raw.last(OptionId::Types).unwrap_or(OsStr::new("qcow2"));
     let types = formats::parse(list.to_str().ok_or_else(|| Error::not_utf8("-t", list))?)?;
-    let image_name = paths::image_name(&shell, types.extension.as_deref())?;
+    // Only upstream takes the extension of a single type off the name.
+    let own_syntax = raw.named_elements.is_none();
+    let extension = types.extension.as_deref().filter(|_| own_syntax);
+    let image_name = paths::image_name(&shell, extension)?;
     let arch = shell.text_or(variables::ARCH, &host.architecture())?;
     if raw.ramdisk {
         let element = shell.text_or(variables::RAMDISK_ELEMENT, "ramdisk")?;
@@ -81,7 +94,10 @@ fn prepare(
     let elements = requested(raw, &shell, &arch)?;
     let inherited_trace = shell.text_or(variables::DIB_DEBUG_TRACE, "0")?;
     let trace = values::trace(&inherited_trace, raw.count(OptionId::Trace))?;
-    let (elements_path, base_elements) = paths::elements(&shell, environment, host)?;
+    let (elements_path, base_elements) = match &raw.named_elements {
+        Some(named) => (named.path.clone(), named.base.clone()),
+        None => paths::elements(&shell, environment, host)?,
+    };
     let home = paths::home(&shell)?;
     let cache = home.join(".cache");
     let directory =
@@ -118,6 +134,7 @@ fn prepare(
 fn freeze(
     raw: &RawRequest,
     environment: &Environment,
+    caller: &Environment,
     host: &HostFacts,
     prepared: Prepared,
 ) -> Result<BuildRequest, Error> {
@@ -141,6 +158,8 @@ fn freeze(
         base_elements: prepared.base_elements,
         lib: paths::lib(raw, host)?,
         packages: packages(raw)?,
+        excluded_elements: Vec::new(),
+        excluded_scripts: Vec::new(),
         install_type: text(variables::DIB_DEFAULT_INSTALLTYPE)?.unwrap_or_default(),
         checksums: values::checksums(&shell.text_or(variables::DIB_CHECKSUM, "0")?)?,
         size: values::sizes(&shell)?,
@@ -170,8 +189,8 @@ fn freeze(
             outside_target: shell.bytes(variables::BREAK_OUTSIDE_TARGET).is_some(),
         },
         log: prepared.log,
-        appliance: machine::appliance(raw, environment)?.0,
-        machine: machine::options(raw, environment, host)?,
+        appliance: machine::appliance(raw, caller)?.0,
+        machine: machine::options(raw, caller, host)?,
         shares: paths::shares(raw, host)?,
         cwd: host.cwd.clone(),
         home: prepared.home,
@@ -179,6 +198,9 @@ fn freeze(
         caller_dib: caller_dib(raw, environment),
         notices: prepared.notices,
         environment: shell.exported().0,
+        extra_data_environment: Default::default(),
+        side_directory: None,
+        keep_on_failure: false,
     })
 }
 
@@ -306,6 +328,7 @@ fn log(shell: &mut Shell, host: &HostFacts) -> Result<LogOptions, Error> {
         quiet: values::is_one(shell, variables::DIB_QUIET)?,
         file,
         given,
+        ..LogOptions::default()
     })
 }
 

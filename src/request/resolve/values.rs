@@ -33,6 +33,7 @@ pub(super) fn sizes(shell: &Shell) -> Result<SizeOptions, Error> {
         )?,
         journal_mib: journal(&shell.text_or(variables::DIB_JOURNAL_SIZE, "64")?)?,
         usage_report: (usage != "0").then_some(full != "0"),
+        fixed: false,
     })
 }
 
