@@ -107,6 +107,7 @@ fn the_log_file_is_appended_and_always_stamped() {
         quiet: false,
         file: Some(path.clone()),
         given: None,
+        ..LogOptions::default()
     };
     let stdout = Shared::default();
     let mut log = LogWriter::new(&options, stdout.clone()).unwrap();
@@ -126,6 +127,7 @@ fn quiet_writes_to_the_file_only() {
         quiet: true,
         file: Some(dir.path().join("log")),
         given: None,
+        ..LogOptions::default()
     };
     let stdout = Shared::default();
     let mut log = LogWriter::new(&options, stdout.clone()).unwrap();

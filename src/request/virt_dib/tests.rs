@@ -90,6 +90,7 @@ impl Both {
             "lib",
             "elements/base",
             "elements/block-device-mbr",
+            "elements/block-device-efi",
             "old/vm",
         ] {
             std::fs::create_dir_all(root.join(name)).unwrap();
@@ -157,7 +158,7 @@ fn comparable(mut request: BuildRequest) -> BuildRequest {
     request.overwrite_old_image = false;
     request.base_elements = None;
     request.extra_data_environment.clear();
-    for name in ["DIB_ELEMENTS_DIR", "SKIP_BASE", "DIB_LOCKFILES"] {
+    for name in ["DIB_ELEMENTS_DIR"] {
         request.environment.remove(std::ffi::OsStr::new(name));
     }
     request

@@ -1,0 +1,240 @@
+//! `virt-dib`: builds in its syntax, its messages, what it leaves out and where
+//! it puts things.
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use common::{callers, tool, Caller, Run};
+
+/// A library as far as `-B` looks.
+fn lib(run: &Run) -> String {
+    let lib = run.elements().parent().unwrap().join("lib");
+    fs::create_dir_all(&lib).unwrap();
+    let helpers = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/helpers/lib");
+    common::copy_tree(&helpers, &lib);
+    lib.display().to_string()
+}
+
+/// A build of a small image `x` in these formats.
+fn build(caller: &Caller, formats: &str) -> Run {
+    let run = Run::new(caller, "virt-dib");
+    let (lib, elements) = (lib(&run), run.elements().display().to_string());
+    let tmp = run.tmp();
+    run.env("TMPDIR", tmp).args([
+        "-B",
+        &lib,
+        "-p",
+        &elements,
+        "--skip-base",
+        "--size",
+        "192M",
+        "--name",
+        "x",
+        "--formats",
+        formats,
+    ])
+}
+
+#[test]
+fn it_builds_disk_and_archive_with_messages() {
+    for caller in callers() {
+        let run =
+            build(&caller, "raw,tar").args(["--machine-readable=file:messages", "safedib-fake-os"]);
+        let outcome = run.run().success();
+        let names = ["messages", "x.raw", "x.tar"];
+        assert_eq!(outcome.files, names, "{outcome}");
+        assert_eq!(
+            fs::metadata(run.dir.join("x.raw")).unwrap().len(),
+            192 << 20
+        );
+        tool(
+            Command::new("/sbin/e2fsck")
+                .arg("-fn")
+                .arg(run.dir.join("x.raw")),
+        );
+        let out = &outcome.stdout;
+        assert!(
+            out.starts_with("virt-dib: Elements: safedib-fake-os\n"),
+            "{out}"
+        );
+        assert!(
+            out.contains("Carried environment variables: (none)\n"),
+            "{out}"
+        );
+        assert!(out.contains("] Build completed successfully\n"), "{out}");
+        let messages = fs::read_to_string(run.dir.join("messages")).unwrap();
+        let last: serde_json::Value =
+            serde_json::from_str(messages.lines().last().unwrap()).unwrap();
+        assert_eq!(last["type"], "message");
+        assert_eq!(last["message"], "Build completed successfully");
+    }
+}
+
+#[test]
+fn hooks_see_what_is_carried_and_leave_files_in_one_directory() {
+    for caller in callers() {
+        let show = "#!/bin/sh\necho \"in $0: carried=$CARRIED secret=${SECRET-unset} name=$IMAGE_NAME trace=$DIB_DEBUG_TRACE\" | sed 's,/[^ ]*/,,'\n";
+        let run = build(&caller, "tar")
+            .element_file("shows", "extra-data.d/50-extra", show)
+            .element_file("shows", "install.d/50-install", show)
+            .element_file(
+                "shows",
+                "cleanup.d/50-leave",
+                "#!/bin/sh\necho k > \"$IMAGE_NAME.kernel\"\nmkdir -p \"$IMAGE_NAME.d/m\"\necho m > \"$IMAGE_NAME.d/m/f\"\n",
+            )
+            .env("CARRIED", "yes")
+            .env("SECRET", "no")
+            .env("DIB_DEBUG_TRACE", "7")
+            .args(["--envvar", "CARRIED", "--debug", "0", "shows", "safedib-fake-os"]);
+        let outcome = run.run().success().leaves(&["x.d", "x.tar"]);
+        let out = &outcome.stdout;
+        assert!(
+            out.contains("in 50-extra: carried=yes secret=no name=x trace=0"),
+            "the host's environment in extra-data.d alone: {outcome}"
+        );
+        assert!(
+            out.contains("in 50-install: carried=yes secret=unset name=x trace=0"),
+            "{outcome}"
+        );
+        assert_eq!(
+            fs::read_to_string(run.dir.join("x.d/x.kernel")).unwrap(),
+            "k\n"
+        );
+        assert_eq!(fs::read_to_string(run.dir.join("x.d/m/f")).unwrap(), "m\n");
+    }
+}
+
+#[test]
+fn excluded_elements_and_scripts_do_not_run() {
+    for caller in callers() {
+        let mark = |text: &str| format!("#!/bin/sh\necho ran-{text}\n");
+        let run = build(&caller, "tar")
+            .element_file("wants", "element-deps", "unwanted\nother\n")
+            .element_file("wants", "install.d/50-kept", &mark("kept"))
+            .element_file("wants", "install.d/50-same", &mark("same-1"))
+            .element_file("unwanted", "install.d/50-unwanted", &mark("unwanted"))
+            .element_file("other", "install.d/50-same", &mark("same-2"))
+            .element_file("other", "install.d/60-other", &mark("other"))
+            .args([
+                "--exclude-element",
+                "unwanted",
+                "--exclude-script",
+                "50-same",
+            ])
+            .args(["--checksum", "wants", "safedib-fake-os"]);
+        let outcome = run.run().success();
+        let names = ["x.tar", "x.tar.md5", "x.tar.sha256"];
+        assert_eq!(outcome.files, names, "{outcome}");
+        let mut check = Command::new("sha256sum");
+        tool(check.args(["-c", "x.tar.sha256"]).current_dir(&run.dir));
+        for (text, there) in [
+            ("kept", true),
+            ("other", true),
+            ("unwanted", false),
+            ("same", false),
+        ] {
+            let ran = outcome.stdout.contains(&format!("ran-{text}"));
+            assert_eq!(ran, there, "{text}: {outcome}");
+        }
+    }
+}
+
+#[test]
+fn failures_end_as_scripts_expect() {
+    for caller in callers() {
+        let fails = |phase: &str| {
+            build(&caller, "tar")
+                .element_file(
+                    "fails",
+                    &format!("{phase}/50-fails"),
+                    "#!/bin/sh\nexit 44\n",
+                )
+                .args(["fails", "safedib-fake-os"])
+                .run()
+        };
+        let text = "virt-dib: error: hook `50-fails` of element `fails` failed";
+        fails("install.d")
+            .failure(1, &[text, "virt-dib -v -x [...]"])
+            .leaves(&[]);
+        fails("extra-data.d").failure(44, &[text]).leaves(&[]);
+        let run = build(&caller, "tar")
+            .element_file("fails", "cleanup.d/50-fails", "#!/bin/sh\nexit 44\n")
+            .args([
+                "--no-delete-on-failure",
+                "-v",
+                "-x",
+                "fails",
+                "safedib-fake-os",
+            ]);
+        let outcome = run
+            .run()
+            .failure(1, &["safedib: trace: run the hooks", text]);
+        assert!(!outcome.stderr.contains("[...]"), "{outcome}");
+        assert!(
+            outcome.stdout.contains("there is none to keep"),
+            "{outcome}"
+        );
+    }
+}
+
+#[test]
+fn what_a_failed_build_has_finished_is_kept_on_demand() {
+    for caller in callers() {
+        // qemu-img refuses the options after the tar is packed.
+        let fails = |option: &[&str]| {
+            build(&caller, "tar,qcow2")
+                .args(["--qemu-img-options", "no-such-option=1"])
+                .args(option.iter().copied())
+                .args(["safedib-one-file"])
+                .run()
+        };
+        fails(&[]).failure(1, &["virt-dib: error: "]).leaves(&[]);
+        let kept = fails(&["--no-delete-on-failure"]).failure(1, &["virt-dib: error: "]);
+        assert!(kept.files.contains(&"x.tar".to_owned()), "{kept}");
+    }
+}
+
+#[test]
+fn questions_are_answered_without_elements() {
+    let ask = |word: &str| Run::new(&Caller::Current, "virt-dib").args([word]).run();
+    let listing = ask("--machine-readable").success().stdout;
+    assert_eq!(
+        listing,
+        "virt-dib\noutput:docker\noutput:qcow2\noutput:raw\noutput:squashfs\noutput:tar\noutput:tgz\noutput:vhd\n"
+    );
+    assert!(ask("-h")
+        .success()
+        .stdout
+        .contains("  -p, --element-path <path>"));
+    assert!(ask("-V").success().stdout.starts_with("virt-dib "));
+    assert!(ask("--short-options").success().stdout.contains("-x\n"));
+    assert!(ask("--long-options")
+        .success()
+        .stdout
+        .contains("--no-delete-on-failure\n"));
+    let wrong = ask("--nonsense").failure(1, &["virt-dib: unrecognized option '--nonsense'"]);
+    assert!(wrong.stderr.contains("virt-dib --help"), "{wrong}");
+    ask("x").failure(1, &["virt-dib: error: -B must be specified"]);
+}
+
+#[test]
+fn its_plan_is_shown() {
+    let run = Run::new(&Caller::Current, "safedib");
+    let (lib, elements) = (lib(&run), run.elements().display().to_string());
+    let run = run.args([
+        "plan",
+        "virt-dib",
+        "-B",
+        &lib,
+        "-p",
+        &elements,
+        "--skip-base",
+        "--name",
+        "x",
+        "safedib-fake-os",
+    ]);
+    let outcome = run.run().success();
+    assert!(outcome.stdout.contains("x.qcow2"), "{outcome}");
+}
