@@ -170,7 +170,7 @@ fn failures_end_as_scripts_expect() {
             ]);
         let outcome = run
             .run()
-            .failure(1, &["safedib: trace: run the hooks", text]);
+            .failure(1, &["safedib: trace: run hooks of cleanup.d", text]);
         assert!(!outcome.stderr.contains("[...]"), "{outcome}");
         assert!(
             outcome.stdout.contains("there is none to keep"),

@@ -71,6 +71,18 @@ impl HostFacts {
         self.at(path).exists()
     }
 
+    /// An absolute path without links and `..`, which appliances do not share;
+    /// as it is, if it does not lead anywhere yet.
+    pub fn real(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = self.absolute(path);
+        let real = std::fs::canonicalize(self.at(&path)).ok();
+        let below = real.and_then(|real| {
+            let below = real.strip_prefix(&self.root).ok()?;
+            Some(Path::new("/").join(below))
+        });
+        below.unwrap_or(path)
+    }
+
     /// Whether two absolute paths lead to the same file.
     pub fn same_file(&self, one: &Path, other: &Path) -> bool {
         let real = |path| std::fs::canonicalize(self.at(path)).ok();

@@ -42,7 +42,7 @@ pub fn resolve(
     caller: &Environment,
     host: &HostFacts,
 ) -> Result<BuildRequest, Error> {
-    let basepath = host.absolute(&line.basepath);
+    let basepath = host.real(&line.basepath);
     if !host.exists(&basepath.join("die")) {
         return Err(Error::NotTheLibrary(line.basepath.clone()));
     }
@@ -52,7 +52,7 @@ pub fn resolve(
     let raw = RawRequest {
         program: PROGRAM.to_owned(),
         ramdisk: line.ramdisk,
-        given: given(line, caller, &environment, &basepath),
+        given: given(line, caller, &environment, &basepath, host),
         operands: line.elements.iter().map(OsString::from).collect(),
         words: line.words.iter().map(OsString::from).collect(),
         named_elements: Some(elements(line, host, &basepath, &mut notices)?),
@@ -142,6 +142,7 @@ fn given(
     caller: &Environment,
     environment: &Environment,
     basepath: &Path,
+    host: &HostFacts,
 ) -> Vec<(OptionId, Option<OsString>)> {
     let formats: Vec<&str> = line.formats.iter().map(OutputFormat::name).collect();
     let number = |number: i64| number.to_string();
@@ -162,7 +163,10 @@ fn given(
             Some(line.extra_packages.join(",").into()).filter(|_| !line.extra_packages.is_empty()),
         ),
         (OptionId::ImageSize, size.map(OsString::from)),
-        (OptionId::ImageCache, text(&line.image_cache)),
+        (
+            OptionId::ImageCache,
+            line.image_cache.as_ref().map(|path| host.real(path).into()),
+        ),
         (OptionId::MkfsOptions, text(&line.mkfs_options)),
         (OptionId::QemuImgOptions, text(&line.qemu_img_options)),
         (OptionId::RootLabel, text(&line.root_label)),
@@ -222,7 +226,7 @@ fn elements(
 ) -> Result<NamedElements, Error> {
     let mut path: Vec<PathBuf> = Vec::new();
     for given in &line.element_paths {
-        let absolute = host.absolute(given);
+        let absolute = host.real(given);
         if !given.is_empty() && host.is_dir(&absolute) {
             path.push(absolute);
         } else {
@@ -268,9 +272,9 @@ fn adapt(
     if environment.filled(variables::TMP_DIR.name).is_none() {
         let named = ["LIBGUESTFS_TMPDIR", "TMPDIR"];
         let named = named.iter().find_map(|name| caller.filled(name));
-        request.tmp_dir = named.map_or("/tmp".into(), |path| host.absolute(path));
+        request.tmp_dir = named.map_or("/tmp".into(), |path| host.real(path));
     }
-    let absolute = |name| caller.filled(name).map(|path| host.absolute(path));
+    let absolute = |name| caller.filled(name).map(|path| host.real(path));
     request.machine.cache = absolute("LIBGUESTFS_CACHEDIR");
     request.machine.hypervisor = absolute("LIBGUESTFS_HV");
     request.extra_data_environment = extra_data_environment(request, caller);

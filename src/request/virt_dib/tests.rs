@@ -221,6 +221,7 @@ fn only_what_is_carried_is_seen() {
     both.environment.set("ELEMENTS_PATH", "/nonexistent");
     both.environment.set("LIBGUESTFS_MEMSIZE", "777");
     both.environment.set("LIBGUESTFS_TMPDIR", "/big");
+    let elements = format!("{elements}/../elements");
     let line = format!("-B {lib} -p {elements} --envvar CARRIED --envvar UNSET --name d/x.raw --formats raw debian");
     let request = both.ours(&line).unwrap();
     let seen = |name: &str| request.environment.get(std::ffi::OsStr::new(name)).cloned();
@@ -240,6 +241,11 @@ fn only_what_is_carried_is_seen() {
     assert_eq!(request.image_name, "d/x.raw", "no extension is taken off");
     assert_eq!(seen("IMAGE_NAME"), Some("x.raw".into()));
     assert_eq!(request.side_directory.as_deref(), Some("x.raw.d"));
+    assert_eq!(
+        request.elements_path,
+        [both.host.cwd.join("elements")],
+        "appliances share no path with .. in it"
+    );
     assert_eq!(request.machine.memory_mib, 777);
     assert_eq!(request.tmp_dir, std::path::Path::new("/big"));
     assert_eq!(request.size.image_kib, Some(5 << 20));
