@@ -319,7 +319,11 @@ fn commit(
             output.shown
         ));
     }
-    let from_hooks = written.into_iter().map(|output| Staged {
+    // In a directory of their own they are like any other file of hooks.
+    let beside = written
+        .into_iter()
+        .filter(|_| request.side_directory.is_none());
+    let from_hooks = beside.map(|output| Staged {
         file: format!("{SIDE}/{}", output.file),
         destination: output.path.clone(),
         shown: output.shown.clone(),

@@ -180,6 +180,35 @@ fn failures_end_as_scripts_expect() {
 }
 
 #[test]
+fn a_ramdisk_is_in_the_directory_and_no_format_is_made() {
+    for caller in callers() {
+        let run = build(&caller, "raw,tar")
+            .element_file(
+                "tiny",
+                "cleanup.d/99-tiny",
+                "#!/bin/sh\necho i > \"$IMAGE_NAME.initramfs\"\necho k > \"$IMAGE_NAME.kernel\"\n",
+            )
+            .args([
+                "--checksum",
+                "--ramdisk",
+                "--ramdisk-element",
+                "tiny",
+                "safedib-fake-os",
+            ]);
+        let outcome = run.run().success().leaves(&["x.d"]);
+        let text = "Elements: tiny safedib-fake-os\n";
+        assert!(outcome.stdout.contains(text), "{outcome}");
+        let text = "--formats has no effect with --ramdisk";
+        assert!(outcome.stdout.contains(text), "{outcome}");
+        let read = |name: &str| fs::read_to_string(run.dir.join("x.d").join(name)).unwrap();
+        assert_eq!(
+            (read("x.initramfs"), read("x.kernel")),
+            ("i\n".into(), "k\n".into())
+        );
+    }
+}
+
+#[test]
 fn what_a_failed_build_has_finished_is_kept_on_demand() {
     for caller in callers() {
         // qemu-img refuses the options after the tar is packed.

@@ -89,11 +89,18 @@ pub fn hook_outputs(request: &BuildRequest) -> Vec<HookOutput> {
     let extensions = RAMDISK.iter().filter(|_| request.ramdisk);
     extensions
         .map(|extension| {
-            let file = format!("{}.{extension}", image.base_name);
+            let below = request
+                .side_directory
+                .as_ref()
+                .map_or(String::new(), |directory| format!("{directory}/"));
+            let file = format!("{below}{}.{extension}", image.base_name);
             HookOutput {
                 path: image.directory.join(&file),
+                shown: match below.as_str() {
+                    "" => format!("{}.{extension}", request.image_name),
+                    _ => file.clone(),
+                },
                 file,
-                shown: format!("{}.{extension}", request.image_name),
             }
         })
         .collect()

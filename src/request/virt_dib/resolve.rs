@@ -58,6 +58,7 @@ pub fn resolve(
         named_elements: Some(elements(line, host, &basepath, &mut notices)?),
     };
     let mut request = crate::request::resolve::resolve_in(&raw, &environment, caller, host)?;
+    notices.extend(without_effect(line));
     request.notices.append(&mut notices);
     adapt(&mut request, line, style, &environment, caller, host);
     Ok(request)
@@ -76,10 +77,8 @@ fn refuse_unbuilt(line: &Line, caller: &Environment, host: &HostFacts) -> Result
     if line.drive_format.is_some() {
         return unsupported("--drive-format", "this version has no helper drive");
     }
-    if line.ramdisk {
-        return unsupported("--ramdisk", "this version does not build ramdisks");
-    }
-    if line.formats.contains(&OutputFormat::Docker) && line.docker_target.is_none() {
+    let docker = !line.ramdisk && line.formats.contains(&OutputFormat::Docker);
+    if docker && line.docker_target.is_none() {
         return Err(Error::NoDockerTarget);
     }
     let Some(python) = line.python.as_deref() else {
@@ -157,7 +156,10 @@ fn given(
     let values: [(OptionId, Option<OsString>); 14] = [
         (OptionId::Arch, text(&line.arch)),
         (OptionId::Output, Some(line.name.clone().into())),
-        (OptionId::Types, Some(formats.join(",").into())),
+        (
+            OptionId::Types,
+            Some(formats.join(",").into()).filter(|_| !line.ramdisk),
+        ),
         (
             OptionId::Packages,
             Some(line.extra_packages.join(",").into()).filter(|_| !line.extra_packages.is_empty()),
@@ -249,6 +251,21 @@ fn elements(
     Ok(NamedElements { path, base })
 }
 
+/// Options that the original does not mind and does nothing with.
+fn without_effect(line: &Line) -> Vec<String> {
+    let mut notices = Vec::new();
+    if line.debug_gc {
+        notices.push("--debug-gc has nothing to check: there is no garbage collector here");
+    }
+    if line.ramdisk && line.formats != [OutputFormat::Qcow2] {
+        notices.push("--formats has no effect with --ramdisk: elements write the ramdisk");
+    }
+    if !line.ramdisk && line.ramdisk_element != "ramdisk" {
+        notices.push("--ramdisk-element has no effect without --ramdisk");
+    }
+    notices.into_iter().map(str::to_owned).collect()
+}
+
 /// What no option of disk-image-create says.
 fn adapt(
     request: &mut BuildRequest,
@@ -278,10 +295,6 @@ fn adapt(
     request.machine.cache = absolute("LIBGUESTFS_CACHEDIR");
     request.machine.hypervisor = absolute("LIBGUESTFS_HV");
     request.extra_data_environment = extra_data_environment(request, caller);
-    if line.debug_gc {
-        let text = "--debug-gc has nothing to check: there is no garbage collector here";
-        request.notices.push(text.to_owned());
-    }
     request.log.no_timestamp = true;
     request.log.verbose = style.verbose;
     request.log.trace = style.trace;

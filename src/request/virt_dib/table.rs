@@ -240,7 +240,7 @@ options! {
     QemuImgOptions: ["qemu-img-options"], Value::Required("option"), Last, "", Some(Counterpart::QemuImgOptions), "qemu_img_options",
         "KEY=VALUE[,...] for qemu-img";
     Ramdisk: ["ramdisk"], NONE, Last, "", None, "ramdisk",
-        "build a ramdisk (not in this version)";
+        "build a ramdisk: elements write it and its kernel into NAME.d, and no format is made";
     RamdiskElement: ["ramdisk-element"], Value::Required("name"), Last, "ramdisk", Some(Counterpart::RamdiskElement), "elements",
         "main element of a ramdisk";
     RootLabel: ["root-label"], Value::Required("label"), Last, "cloudimg-rootfs; img-rootfs on xfs", Some(Counterpart::RootLabel), "root_label",
