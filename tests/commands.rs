@@ -174,6 +174,7 @@ fn help_and_version_need_nothing_of_the_host() {
                 &["--help"],
                 "usage: dib-block-device [-h]",
             ),
+            ("virt-dib", &["--help"], "virt-dib: build disk images"),
             (
                 "safedib",
                 &["install-links", "--help"],
@@ -212,6 +213,7 @@ fn links_are_made_renewed_and_never_replace_other_files() {
             "dib-block-device",
             "disk-image-create",
             "ramdisk-image-create",
+            "virt-dib",
         ];
         for _ in 0..2 {
             let outcome = run.run().success().leaves(&names);
