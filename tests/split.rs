@@ -34,6 +34,8 @@ set -eu
 echo build > "$TMP_BUILD_DIR/left"
 echo image > "$TMP_IMAGE_DIR/left"
 echo early > "$IMAGE_NAME.early"
+mkdir built
+echo cwd > built/left
 [ "$(dib-block-device getval root-label)" = main ]
 "#;
 
@@ -47,7 +49,7 @@ echo "device $IMAGE_BLOCK_DEVICE of $first size $DIB_IMAGE_SIZE"
 
 const LATE: &str = r#"#!/bin/bash
 set -eu
-echo "left $(cat "$TMP_BUILD_DIR/left" "$TMP_IMAGE_DIR/left" "$IMAGE_NAME.early" | tr '\n' ' ')"
+echo "left $(cat "$TMP_BUILD_DIR/left" "$TMP_IMAGE_DIR/left" built/left "$IMAGE_NAME.early" | tr '\n' ' ')"
 echo "root $(findmnt -n -o FSTYPE "$TMP_MOUNT_PATH" || true)"
 echo late > "$IMAGE_NAME.late"
 # mkfs makes it in ext2, ext3 and ext4 only.
@@ -95,7 +97,7 @@ fn a_split_build_gives_what_one_appliance_gives() {
             "safedib: namespace appliance for steps 1 to ",
             "pre-finalise.d/50-device of element 'reader', line 3: it uses IMAGE_BLOCK_DEVICE",
             "device /dev/loop0 of [image0]=/dev/loop0 size ",
-            "left build image early",
+            "left build image cwd early",
             "root ext4",
         ] {
             assert!(split.stdout.contains(text), "no {text:?} in {split}");

@@ -98,8 +98,12 @@ pub(crate) fn pack(context: &mut Context, scratch: Vec<PathBuf>) -> Result<(), E
         .and_then(|bytes| fs::write(&path, bytes))
         .map_err(Error::io("write", &path))?;
     for (directory, archive) in directories(context, scratch) {
+        let except: &[&str] = match directory == context.build_dir {
+            true => &TREES,
+            false => &[],
+        };
         if directory.is_dir() {
-            archive::pack_whole(&directory, &archive, &TREES, &pack::nodes()?)?;
+            archive::pack_whole(&directory, &archive, except, &pack::nodes()?)?;
         }
     }
     Ok(())
