@@ -60,6 +60,12 @@ impl Context {
         self.build_dir.join("hooks")
     }
 
+    /// Sets the measured size, and `DIB_IMAGE_SIZE` for hooks.
+    pub(crate) fn set_size(&mut self, kib: u64) {
+        self.size_kib = Some(kib);
+        self.variables.set("DIB_IMAGE_SIZE", kib.to_string());
+    }
+
     /// Bytes of the disk: what the layout fixes, or else what was measured.
     pub(crate) fn disk_bytes(&self, layout: &Layout) -> Result<u64, Error> {
         let fixed = layout.disks.first().and_then(|disk| disk.size);

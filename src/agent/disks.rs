@@ -58,14 +58,7 @@ pub(crate) fn create(
         mount_base: &mount_base,
         block_size,
     };
-    let log = &mut context.log;
-    let mut unsaid = Ok(());
-    let state = devices::create(&order, &mut |line| {
-        if unsaid.is_ok() {
-            unsaid = log.say(line);
-        }
-    })?;
-    unsaid?;
+    let state = telling(context, |say| devices::create(&order, say))?;
     remember(context, graph, &state, size)?;
     context
         .variables
@@ -75,6 +68,23 @@ pub(crate) fn create(
         .set("IMAGE_BLOCK_DEVICES", state.image_block_devices()?);
     context.devices = Some(Devices { state, bytes: size });
     Ok(())
+}
+
+/// Lets an action tell the log what it does; its own error goes before one of
+/// the log.
+fn telling<T>(
+    context: &mut Context,
+    act: impl FnOnce(&mut dyn FnMut(&str)) -> Result<T, devices::Error>,
+) -> Result<T, Error> {
+    let log = &mut context.log;
+    let mut unsaid = Ok(());
+    let done = act(&mut |line| {
+        if unsaid.is_ok() {
+            unsaid = log.say(line);
+        }
+    })?;
+    unsaid?;
+    Ok(done)
 }
 
 /// Lets hooks ask `dib-block-device` about the devices.
@@ -98,16 +108,11 @@ fn remember(context: &Context, graph: &Graph, state: &State, size: u64) -> Resul
 /// No devices were made, or one is still in use.
 pub(crate) fn release(context: &mut Context) -> Result<(), Error> {
     let Devices { state, bytes } = context.devices.take().ok_or(Error::NoDevices)?;
-    let log = &mut context.log;
-    let mut unsaid = Ok(());
-    let mut say = |line: &str| {
-        if unsaid.is_ok() {
-            unsaid = log.say(line);
-        }
-    };
-    devices::umount(&state, &mut say)?;
-    devices::cleanup(&state, &mut say);
-    unsaid?;
+    telling(context, |say| {
+        devices::umount(&state, say)?;
+        devices::cleanup(&state, say);
+        Ok(())
+    })?;
     cut(&context.disk(RawDisk::OutputDirectory), bytes)
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::context::Context;
 use super::error::Error;
 use super::pack;
+use super::spawn::Invocation;
 use crate::output::archive;
 use crate::plan::TreePlace;
 
@@ -53,13 +54,11 @@ pub(crate) fn pack_tree(context: &mut Context, from: TreePlace) -> Result<(), Er
 pub(crate) fn fill_target(context: &mut Context, from: TreePlace) -> Result<(), Error> {
     let (source, target) = (place(context, from), context.target());
     let copy = match from {
-        TreePlace::Handoff => context
-            .outside("tar")
-            .args(["--extract", "--preserve-permissions", "--same-owner"])
-            .args(["--numeric-owner", "--xattrs", "--xattrs-include=*"])
-            .args(["--force-local", "--delay-directory-restore"])
-            .args(["--file".into(), source.clone().into_os_string()])
-            .args(["--directory".into(), target.clone().into_os_string()]),
+        TreePlace::Handoff => extraction(context, &source, &target).args([
+            "--xattrs",
+            "--xattrs-include=*",
+            "--delay-directory-restore",
+        ]),
         TreePlace::Built | TreePlace::Target => context
             .outside("cp")
             .args(["--archive"])
@@ -71,6 +70,16 @@ pub(crate) fn fill_target(context: &mut Context, from: TreePlace) -> Result<(), 
         TreePlace::Built | TreePlace::Target => fs::remove_dir_all(&source),
     };
     removed.map_err(Error::io("remove", &source))
+}
+
+/// Takes an archive apart, with the owners and modes that it has.
+fn extraction(context: &Context, archive: &Path, to: &Path) -> Invocation {
+    context
+        .outside("tar")
+        .args(["--extract", "--preserve-permissions", "--same-owner"])
+        .args(["--numeric-owner", "--force-local"])
+        .args(["--file".as_ref(), archive.as_os_str()])
+        .args(["--directory".as_ref(), to.as_os_str()])
 }
 
 /// The directories that move, with the names of their archives.
@@ -124,27 +133,17 @@ pub(crate) fn unpack(context: &mut Context, scratch: Vec<PathBuf>) -> Result<(),
         }
         fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
         // The directory itself is another appliance's: its owner and mode stay.
-        let unpack = context
-            .outside("tar")
-            .args(["--extract", "--preserve-permissions", "--same-owner"])
-            .args(["--numeric-owner", "--no-overwrite-dir", "--force-local"])
-            .args(["--file".into(), archive.clone().into_os_string()])
-            .args(["--directory".into(), directory.into_os_string()]);
+        let unpack = extraction(context, &archive, &directory).args(["--no-overwrite-dir"]);
         context.run_tool(&unpack)?;
         remove(&archive)?;
     }
     remove(&path)?;
-    set_size(context, facts.size_kib);
+    if let Some(size) = facts.size_kib {
+        context.set_size(size);
+    }
     Ok(())
 }
 
 fn remove(path: &Path) -> Result<(), Error> {
     fs::remove_file(path).map_err(Error::io("remove", path))
-}
-
-fn set_size(context: &mut Context, size_kib: Option<u64>) {
-    context.size_kib = size_kib;
-    if let Some(size) = size_kib {
-        context.variables.set("DIB_IMAGE_SIZE", size.to_string());
-    }
 }

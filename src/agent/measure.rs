@@ -29,10 +29,7 @@ pub(crate) fn measure(context: &mut Context, policy: &SizePolicy) -> Result<(), 
     if tree_kib > size_kib {
         return Err(Error::TooSmall { tree_kib, size_kib });
     }
-    context.size_kib = Some(size_kib);
-    context
-        .variables
-        .set("DIB_IMAGE_SIZE", size_kib.to_string());
+    context.set_size(size_kib);
     Ok(())
 }
 

@@ -12,8 +12,9 @@ mod abilities;
 pub mod microvm;
 pub mod namespace;
 
-/// What an appliance needs to know to start an agent.
-#[derive(Debug, Clone, PartialEq)]
+/// What an appliance needs to know to start an agent; by default nothing is
+/// shared and there is no network.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ApplianceSpec {
     /// Host paths that hooks can see.
     pub shares: Vec<Share>,

@@ -133,14 +133,7 @@ impl<'a> Starter<'a> {
         let (machine, program) = (self.machine, self.program.clone());
         let kernel = self.root.kernel();
         accel::choose(machine, &kernel, &program, &mut || {
-            let spec = ApplianceSpec {
-                shares: Vec::new(),
-                scratch: Vec::new(),
-                work_dirs: Vec::new(),
-                image_disk: None,
-                network: false,
-                interactive: false,
-            };
+            let spec = ApplianceSpec::default();
             self.start(&spec, agent, place, Accel::Kvm, accel::PROBE_DEADLINE)
                 .map(drop)
         })

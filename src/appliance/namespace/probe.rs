@@ -35,14 +35,7 @@ pub fn check(network: bool) -> Result<(), Error> {
 /// Why no sandbox can be started, with what to change.
 pub fn probe(binary: &Path) -> Result<Availability, Error> {
     let mapping = Mapping::of_caller()?;
-    let spec = ApplianceSpec {
-        shares: Vec::new(),
-        scratch: Vec::new(),
-        work_dirs: Vec::new(),
-        image_disk: None,
-        network: false,
-        interactive: false,
-    };
+    let spec = ApplianceSpec::default();
     let agent = AgentCommand {
         binary: binary.to_owned(),
         arguments: vec!["/usr/bin/true".into()],
