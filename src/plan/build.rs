@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::elements::{
     self, Catalog, ElementSet, EnvironmentFile, Hook, HookNotice, Location, Phase,
 };
-use crate::request::{self, BuildRequest, ElementPath, EngineInputs};
+use crate::request::{self, BuildRequest, ElementGeneration, ElementPath, EngineInputs};
 
 use super::route::{Case, Route};
 use super::steps::{self, Parts};
@@ -27,6 +27,8 @@ pub struct Plan {
     pub program: String,
     /// Requested elements, the implicit ones included.
     pub requested: Vec<String>,
+    /// Generation of the engine that they are given, and why.
+    pub generation: ElementGeneration,
     /// Elements with their paths and who asked for them.
     pub elements: ElementSet,
     /// `(used, hidden)` element directories.
@@ -126,6 +128,7 @@ impl Plan {
             version: 1,
             program: request.program.clone(),
             requested: request.elements.clone(),
+            generation: request.generation.clone(),
             shares: shares::shares(request, &set, &inputs.ssh_keys, inputs.exists),
             network: !request.no_network,
             tools: tools::tools(request, &set, &outputs, &storage.layout, &route),

@@ -143,17 +143,23 @@ fn tree_steps(parts: &Parts, list: &mut List) {
         },
     ]);
     extra_data_steps(parts, list);
-    for phase in [Phase::PreInstall, Phase::Install] {
-        list.push(Step::RunHooks { phase });
-    }
-    if !request.packages.is_empty() {
-        list.push(Step::InstallPackages {
-            packages: request.packages.clone(),
-        });
-    }
-    for phase in [Phase::PostInstall, Phase::PostRoot] {
-        list.push(Step::RunHooks { phase });
-    }
+    let generation = request.generation.generation;
+    let run = |phase| Some(Step::RunHooks { phase });
+    let packages = || {
+        let packages = request.packages.clone();
+        (!packages.is_empty()).then_some(Step::InstallPackages { packages })
+    };
+    let first = generation.installs_packages_first();
+    let late = generation.has_late_outside_phases();
+    let steps = [
+        run(Phase::PreInstall),
+        first.then(packages).flatten(),
+        run(Phase::Install),
+        (!first).then(packages).flatten(),
+        run(Phase::PostInstall),
+        late.then(|| run(Phase::PostRoot)).flatten(),
+    ];
+    list.extend(steps.into_iter().flatten());
 }
 
 /// Where the caller's environment is not that of the build, extra-data.d is the
@@ -251,7 +257,17 @@ fn disk_steps<'a>(parts: &Parts<'a>, list: &mut List<'a>) {
 
 fn finish_steps(parts: &Parts, list: &mut List) {
     list.push(Step::MountKernelFilesystems);
-    for phase in [Phase::PreFinalise, Phase::Finalise, Phase::Cleanup] {
+    if parts
+        .request
+        .generation
+        .generation
+        .has_late_outside_phases()
+    {
+        list.push(Step::RunHooks {
+            phase: Phase::PreFinalise,
+        });
+    }
+    for phase in [Phase::Finalise, Phase::Cleanup] {
         list.push(Step::RunHooks { phase });
     }
     list.extend([

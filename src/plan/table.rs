@@ -37,6 +37,8 @@ impl Display for Plan {
 impl Plan {
     fn elements_section(&self, f: &mut Formatter) -> fmt::Result {
         writeln!(f, "requested: {}", self.requested.join(" "))?;
+        let told = &self.generation;
+        writeln!(f, "generation: {} ({})", told.generation, told.why)?;
         writeln!(f, "\nelements")?;
         for element in &self.elements.elements {
             writeln!(

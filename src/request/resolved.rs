@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::generation::ElementGeneration;
+
 /// A request to build images, from any command's syntax.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BuildRequest {
@@ -31,6 +33,8 @@ pub struct BuildRequest {
     /// Upstream's own elements, and how they were found; none if only the
     /// caller's `ELEMENTS_PATH` has elements.
     pub base_elements: Option<BaseElements>,
+    /// Generation of the engine that the elements are given, and why.
+    pub generation: ElementGeneration,
     /// `--lib DIR`: a directory to use as `_LIB` in place of our helpers.
     pub lib: Option<PathBuf>,
     /// `-p` packages.

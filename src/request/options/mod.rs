@@ -66,6 +66,8 @@ pub enum OptionId {
     ImageExtraSize,
     /// `--mkfs-journal-size`
     MkfsJournalSize,
+    /// `--generation`
+    Generation,
     /// `--appliance`
     Appliance,
     /// `--memsize`

@@ -76,6 +76,8 @@ options! {
         "room to add to the size of the content";
     MkfsJournalSize: None, Some("mkfs-journal-size"), Some("MIB"), Some(variables::DIB_JOURNAL_SIZE), Always, Last, "64", true, Documented,
         "size of the journal of an ext4 root";
+    Generation: None, Some("generation"), Some("N"), Some(variables::DIB_GENERATION), IfExported, Last, "told from the elements", true, Ours,
+        "generation of diskimage-builder that the elements were written for: 0, 1, 2 or 3, for 0.1.x to 3.x";
     Appliance: None, Some("appliance"), Some("KIND"), Some(variables::DIB_APPLIANCE), IfExported, Last, "auto", true, Ours,
         "where hooks run: auto, namespace, microvm, or microvm,tcg for one without KVM";
     Memsize: None, Some("memsize"), Some("MIB"), None, Never, Last, "2048", true, Ours,

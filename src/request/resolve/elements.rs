@@ -14,6 +14,8 @@ pub(super) struct Requested<'a> {
     pub arch: &'a str,
     /// `SKIP_BASE` is exactly `1`.
     pub skip_base: bool,
+    /// `vm` needs a block-device element.
+    pub device_element: bool,
     /// `RAMDISK_ELEMENT`, in ramdisk builds.
     pub ramdisk: Option<&'a str>,
 }
@@ -50,7 +52,7 @@ pub(super) fn list(requested: &Requested) -> Result<Vec<String>, Error> {
     let chosen = given
         .iter()
         .any(|element| element.starts_with("block-device-"));
-    if vm && !chosen {
+    if requested.device_element && vm && !chosen {
         let element = if is_arm64(requested.arch) {
             "block-device-efi"
         } else {
@@ -78,6 +80,7 @@ mod tests {
             inherited,
             arch,
             skip_base,
+            device_element: true,
             ramdisk: None,
         };
         list(&requested).ok().map(|elements| elements.join(" "))
@@ -144,6 +147,7 @@ mod tests {
             inherited: "",
             arch: "amd64",
             skip_base: false,
+            device_element: true,
             ramdisk: Some("dracut-ramdisk"),
         };
         assert_eq!(list(&requested).unwrap(), ["dracut-ramdisk", "base", "u"]);

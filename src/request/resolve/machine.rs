@@ -1,11 +1,12 @@
-//! Where hooks run, and the virtual machine for it. None of this is for hooks
-//! to see, so `-c` does not clear it.
+//! Where hooks run, the virtual machine for it, the engine that they get. None
+//! of this is for hooks to see, so `-c` does not clear it.
 
 use std::ffi::OsStr;
 
 use super::HostFacts;
 use crate::request::environment::Environment;
 use crate::request::error::Error;
+use crate::request::generation::{ElementGeneration, Generation};
 use crate::request::options::OptionId;
 use crate::request::raw::RawRequest;
 use crate::request::resolved::{ApplianceChoice, MachineOptions};
@@ -36,6 +37,33 @@ pub(super) fn appliance(
             value: other.to_owned(),
             why: "no such appliance",
             hint: "give auto, namespace, microvm or microvm,tcg",
+        }),
+    }
+}
+
+/// The generation that is asked for, whatever the elements look like.
+pub(super) fn generation(
+    raw: &RawRequest,
+    environment: &Environment,
+) -> Result<Option<ElementGeneration>, Error> {
+    let option = raw.last(OptionId::Generation);
+    let Some(value) = option.or_else(|| environment.filled(variables::DIB_GENERATION.name)) else {
+        return Ok(None);
+    };
+    let value = value.to_string_lossy();
+    match Generation::named(&value) {
+        Some(generation) => Ok(Some(ElementGeneration {
+            generation,
+            why: match option {
+                Some(_) => "--generation says so".into(),
+                None => "DIB_GENERATION says so".into(),
+            },
+        })),
+        None => Err(Error::BadValue {
+            what: "--generation (DIB_GENERATION)",
+            value: value.into_owned(),
+            why: "no such generation of diskimage-builder",
+            hint: "give 0, 1, 2 or 3, for elements of 0.1.x, 1.x, 2.x or 3.x",
         }),
     }
 }

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use super::environment::Environment;
 use super::error::Error;
 use super::formats;
+use super::generation::{self, ElementGeneration, Generation};
 use super::host::HostFacts;
 use super::options::OptionId;
 use super::quoting;
@@ -47,7 +48,8 @@ pub(super) fn resolve_in(
     caller: &Environment,
     host: &HostFacts,
 ) -> Result<BuildRequest, Error> {
-    let prepared = prepare(raw, environment, host)?;
+    let forced = machine::generation(raw, caller)?;
+    let prepared = prepare(raw, environment, forced, host)?;
     freeze(raw, environment, caller, host, prepared)
 }
 
@@ -62,6 +64,7 @@ struct Prepared {
     trace: u32,
     elements_path: Vec<PathBuf>,
     base_elements: Option<BaseElements>,
+    generation: ElementGeneration,
     home: PathBuf,
     image_cache: PathBuf,
     lockfiles: PathBuf,
@@ -72,6 +75,7 @@ struct Prepared {
 fn prepare(
     raw: &RawRequest,
     environment: &Environment,
+    forced: Option<ElementGeneration>,
     host: &HostFacts,
 ) -> Result<Prepared, Error> {
     let mut shell = Shell::new(raw, environment);
@@ -91,13 +95,14 @@ fn prepare(
         shell.export(variables::RAMDISK_ELEMENT, element);
     }
     notices.extend(without_effect(raw, &types.formats));
-    let elements = requested(raw, &shell, &arch)?;
     let inherited_trace = shell.text_or(variables::DIB_DEBUG_TRACE, "0")?;
     let trace = values::trace(&inherited_trace, raw.count(OptionId::Trace))?;
     let (elements_path, base_elements) = match &raw.named_elements {
         Some(named) => (named.path.clone(), named.base.clone()),
         None => paths::elements(&shell, environment, host)?,
     };
+    let generation = forced.unwrap_or_else(|| generation::recognise(&elements_path, host));
+    let elements = requested(raw, &shell, &arch, generation.generation)?;
     let home = paths::home(&shell)?;
     let cache = home.join(".cache");
     let directory =
@@ -123,6 +128,7 @@ fn prepare(
         trace,
         elements_path,
         base_elements,
+        generation,
         home,
         image_cache,
         lockfiles,
@@ -156,6 +162,7 @@ fn freeze(
         elements: prepared.elements,
         elements_path: prepared.elements_path,
         base_elements: prepared.base_elements,
+        generation: prepared.generation,
         lib: paths::lib(raw, host)?,
         packages: packages(raw)?,
         excluded_elements: Vec::new(),
@@ -242,7 +249,12 @@ fn words(raw: &RawRequest) -> Result<Vec<String>, Error> {
         .collect()
 }
 
-fn requested(raw: &RawRequest, shell: &Shell, arch: &str) -> Result<Vec<String>, Error> {
+fn requested(
+    raw: &RawRequest,
+    shell: &Shell,
+    arch: &str,
+    generation: Generation,
+) -> Result<Vec<String>, Error> {
     let arguments: Vec<String> = raw
         .operands
         .iter()
@@ -257,6 +269,7 @@ fn requested(raw: &RawRequest, shell: &Shell, arch: &str) -> Result<Vec<String>,
         inherited: shell.text(variables::IMAGE_ELEMENT)?.unwrap_or_default(),
         arch,
         skip_base: shell.text(variables::SKIP_BASE)? == Some("1"),
+        device_element: generation.adds_block_device_element(),
         ramdisk: raw.ramdisk.then_some(ramdisk),
     })
 }
