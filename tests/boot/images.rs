@@ -5,10 +5,14 @@
 //! its own. The others begin with that tree, so that their packages are
 //! installed already. Two builds or machines run at a time.
 //!
+//! The first is built in virt-dib's syntax, and the one with a GPT by what its
+//! manual page gives as the first example, of another release.
+//!
 //! `SAFEDIB_BOOT_ONLY=mbr,efi` makes the first image and boots these only. Logs
 //! of builds are left in `target/tmp/boot-NAME.log`.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,9 +26,17 @@ const USER: &str = "devuser";
 const PASSWORD: &str = "secret";
 const WORKERS: usize = 2;
 
+/// The command that builds.
+#[derive(Clone, Copy)]
+enum Syntax {
+    DiskImageCreate,
+    VirtDib,
+}
+
 /// What is built, and what the booted system must say of itself.
 struct Image {
     name: &'static str,
+    syntax: Syntax,
     words: &'static [&'static str],
     firmware: Firmware,
     sector: u32,
@@ -37,33 +49,23 @@ const EFI_MOUNT: &str = "/boot/efi /dev/vda1 vfat MKFS_ESP";
 fn first() -> Image {
     Image {
         name: "mbr",
-        words: &["vm", "devuser", "keeper"],
+        syntax: Syntax::VirtDib,
+        words: &["debian-minimal", "vm", "devuser", "keeper"],
         firmware: Firmware::Bios,
         sector: 512,
         mounts: &["/ /dev/vda1 ext4 cloudimg-rootfs"],
     }
 }
 
+/// The longest first, so that no worker is left alone with one.
 fn others() -> Vec<Image> {
     vec![
         Image {
-            name: "gpt",
-            words: &["vm", "block-device-gpt"],
-            firmware: Firmware::Bios,
-            sector: 512,
-            mounts: &["/ /dev/vda2 ext4 cloudimg-rootfs"],
-        },
-        Image {
-            name: "efi",
-            words: &["vm", "block-device-efi"],
-            firmware: Firmware::Efi,
-            sector: 512,
-            mounts: &["/ /dev/vda3 ext4 cloudimg-rootfs", EFI_MOUNT],
-        },
-        Image {
             name: "efi-lvm",
             // The root partition is to have 40 GB, and Debian does not come with these.
+            syntax: Syntax::DiskImageCreate,
             words: &[
+                "debian-minimal",
                 "vm",
                 "block-device-efi-lvm",
                 "-p",
@@ -82,10 +84,27 @@ fn others() -> Vec<Image> {
         },
         Image {
             name: "efi-4k",
-            words: &["vm", "block-device-efi-4k"],
+            syntax: Syntax::DiskImageCreate,
+            words: &["debian-minimal", "vm", "block-device-efi-4k"],
             firmware: Firmware::Efi,
             sector: 4096,
             mounts: &["/ /dev/vda3 ext4 cloudimg-rootfs", EFI_MOUNT],
+        },
+        Image {
+            name: "efi",
+            syntax: Syntax::DiskImageCreate,
+            words: &["debian-minimal", "vm", "block-device-efi"],
+            firmware: Firmware::Efi,
+            sector: 512,
+            mounts: &["/ /dev/vda3 ext4 cloudimg-rootfs", EFI_MOUNT],
+        },
+        Image {
+            name: "gpt",
+            syntax: Syntax::VirtDib,
+            words: &["debian", "vm", "block-device-gpt"],
+            firmware: Firmware::Bios,
+            sector: 512,
+            mounts: &["/ /dev/vda2 ext4 cloudimg-rootfs"],
         },
     ]
 }
@@ -102,6 +121,9 @@ sudo tar -C "$TMP_MOUNT_PATH" --one-file-system --numeric-owner -cf - . |
 /// Upstream's elements, in the repository.
 pub const UPSTREAM: &str =
     "upstream-fixtures/cache/diskimage-builder-3.43.0/diskimage_builder/elements";
+
+/// Its library, for virt-dib.
+const LIBRARY: &str = "upstream-fixtures/cache/diskimage-builder-3.43.0/diskimage_builder/lib";
 
 /// A path of the repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -129,40 +151,58 @@ pub fn surroundings() -> Vec<(String, String)> {
         .collect()
 }
 
-/// A build with upstream's elements.
-fn build(caller: &Caller, image: &Image, surroundings: &[(String, String)]) -> Run {
-    let mut run = Run::new(caller, "disk-image-create");
+/// A build with upstream's elements, from the tree and with the packages in the
+/// cache of `first`, if there is one. No file is shared: apt locks them.
+fn build(image: &Image, first: Option<&Run>, plan: &Plan) -> Run {
+    let mut run = Run::new(
+        &plan.caller,
+        match image.syntax {
+            Syntax::DiskImageCreate => "disk-image-create",
+            Syntax::VirtDib => "virt-dib",
+        },
+    );
     copy_tree(&repository(UPSTREAM), &run.elements());
     run = run.element_file("keeper", "post-root.d/99-keep", KEEP);
     let cache = cache(&run);
-    fs::create_dir(&cache).unwrap();
-    run.give(&cache);
-    run = run
-        .env("DIB_IMAGE_CACHE", &cache)
-        .env("DIB_DEV_USER_PASSWORD", PASSWORD)
-        .env("DIB_DEV_USER_PWDLESS_SUDO", "yes")
-        .env("DIB_GRUB_TIMEOUT", "0");
-    for (name, value) in surroundings {
+    match first {
+        Some(first) => {
+            let mut copy = Command::new("cp");
+            tool(copy.args(["-a", "-T"]).arg(self::cache(first)).arg(&cache));
+        }
+        None => {
+            fs::create_dir(&cache).unwrap();
+            run.give(&cache);
+        }
+    }
+    let mut variables = plan.surroundings.clone();
+    let mut set = |name: &str, value: &str| variables.push((name.into(), value.into()));
+    set("DIB_DEV_USER_PASSWORD", PASSWORD);
+    set("DIB_DEV_USER_PWDLESS_SUDO", "yes");
+    set("DIB_GRUB_TIMEOUT", "0");
+    if first.is_some() {
+        set("DIB_DEBIAN_USE_DEBOOTSTRAP_CACHE", "1");
+    }
+    for (name, value) in &variables {
         run = run.env(name, value);
     }
-    run.args(["-u", "-o", "image", "debian-minimal"])
-        .args(image.words.iter().copied())
+    let run = match image.syntax {
+        Syntax::DiskImageCreate => run.env("DIB_IMAGE_CACHE", &cache).args(["-o", "image"]),
+        Syntax::VirtDib => {
+            let carried = variables.iter().flat_map(|(name, _)| ["--envvar", name]);
+            let (elements, library, tmp) = (run.elements(), run.home().join("lib"), run.tmp());
+            copy_tree(&repository(LIBRARY), &library);
+            run.args(carried)
+                .args([OsStr::new("-B"), library.as_os_str()])
+                .args([OsStr::new("-p"), elements.as_os_str()])
+                .args([OsStr::new("--image-cache"), cache.as_os_str()])
+                .env("TMPDIR", tmp)
+        }
+    };
+    run.args(["-u"]).args(image.words.iter().copied())
 }
 
 fn cache(run: &Run) -> PathBuf {
     run.home().join("cache")
-}
-
-/// Lets a build begin where another was before its boot loader, with the
-/// packages that it downloaded. No file is shared: apt locks them.
-fn continue_from(run: Run, first: &Run) -> Run {
-    tool(
-        Command::new("cp")
-            .args(["-a", "-T"])
-            .arg(cache(first))
-            .arg(cache(&run)),
-    );
-    run.env("DIB_DEBIAN_USE_DEBOOTSTRAP_CACHE", "1")
 }
 
 /// Runs a build; its log stays in cargo's directory for tests.
@@ -220,6 +260,12 @@ fn expect(found: &str, expected: &str) -> Result<(), String> {
     }
 }
 
+/// Who builds, and what every build is told of this machine.
+struct Plan {
+    caller: Caller,
+    surroundings: Vec<(String, String)>,
+}
+
 /// One thing for a worker: another image, or a boot of the first.
 enum Task<'a> {
     Boot(&'a Image),
@@ -240,12 +286,14 @@ impl Task<'_> {
 fn images_of_every_layout_boot() {
     let missing = missing();
     assert!(missing.is_empty(), "no {missing:?}: run scripts/setup");
-    let caller = callers().swap_remove(0);
-    let surroundings = surroundings();
+    let plan = Plan {
+        caller: callers().swap_remove(0),
+        surroundings: surroundings(),
+    };
     let image = first();
-    let run = build(&caller, &image, &surroundings);
+    let run = build(&image, None, &plan);
     let mut tasks: VecDeque<Task> = others().into_iter().map(Task::Make).collect();
-    tasks.push_front(Task::Boot(&image));
+    tasks.push_back(Task::Boot(&image));
     if let Ok(names) = std::env::var("SAFEDIB_BOOT_ONLY") {
         let names: Vec<&str> = names.split(',').collect();
         tasks.retain(|task| names.contains(&task.name()));
@@ -265,7 +313,7 @@ fn images_of_every_layout_boot() {
                     let result = match &task {
                         Task::Boot(image) => boot(&run, image),
                         Task::Make(image) => {
-                            let run = continue_from(build(&caller, image, &surroundings), &run);
+                            let run = build(image, Some(&run), &plan);
                             make(&run, image).and_then(|()| boot(&run, image))
                         }
                     };

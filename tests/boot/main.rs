@@ -7,4 +7,5 @@ mod common;
 mod guest;
 mod harness;
 mod images;
+mod ipa;
 mod ramdisk;
