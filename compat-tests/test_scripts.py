@@ -1,5 +1,6 @@
-"""Tests of scripts/debian-mirror and scripts/as-user."""
+"""Tests of scripts/debian-mirror, scripts/as-user and scripts/run-tests."""
 
+import json
 import os
 import subprocess
 import tempfile
@@ -123,6 +124,50 @@ class AsUserTest(unittest.TestCase):
 
     def test_the_exit_status_is_the_commands(self):
         self.assertEqual(self.run_as_user("sh", "-c", "exit 44").returncode, 44)
+
+
+class RunTestsTest(unittest.TestCase):
+    """With a cargo that has built shell scripts."""
+
+    def run_tests(self, programs, cargos_end="true"):
+        """The exit status and what was printed with programs of these texts."""
+        with tempfile.TemporaryDirectory() as work:
+            lines = ['{"reason": "compiler-artifact", "executable": null}']
+            for name, text in programs.items():
+                path = os.path.join(work, name)
+                self.write(path, text)
+                lines.append(json.dumps({
+                    "executable": path, "profile": {"test": True}, "target": {"name": name},
+                }))
+            cargo = "cat <<'END'\n%s\nEND\n%s\n" % ("\n".join(lines), cargos_end)
+            self.write(os.path.join(work, "cargo"), cargo)
+            done = subprocess.run(
+                [os.path.join(SCRIPTS, "run-tests"), "--locked"],
+                env={**BARE, "PATH": work + ":" + BARE["PATH"]},
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+            )
+        return done.returncode, done.stdout
+
+    def write(self, path, text):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\n" + text)
+        os.chmod(path, 0o755)
+
+    def test_every_program_runs_and_each_failure_is_told(self):
+        status, output = self.run_tests({
+            "good": "echo from good", "bad": "echo from bad >&2; exit 3", "dead": "kill -9 $$",
+        })
+        self.assertEqual(status, 1)
+        for text in ("from good\n", "from bad\n", "bad: status 3 ", "dead: status -9 ",
+                     "run-tests: failed: bad, dead\n"):
+            self.assertIn(text, output)
+        self.assertEqual(self.run_tests({"good": "true"})[0], 0)
+
+    def test_what_is_not_built_is_a_failure(self):
+        self.assertEqual(self.run_tests({"good": "true"}, "exit 101")[0], 101)
+        status, output = self.run_tests({})
+        self.assertEqual(status, 1)
+        self.assertIn("no test program", output)
 
 
 if __name__ == "__main__":
