@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use crate::common::{callers, copy_tree, tool, Run};
 use crate::guest::{missing, Guest};
 use crate::images::{repository, surroundings, UPSTREAM};
+use crate::ramdisk::machine;
 
 const IRONIC: &str = "upstream-fixtures/cache/ironic-python-agent-builder-7.4.0/dib";
 const AGENT: &str = "upstream-fixtures/cache/ironic-python-agent-13.0.0";
 
 /// How long the ramdisk may take to a line of its console, emulated.
-const BOOT: Duration = Duration::from_secs(420);
+const BOOT: Duration = Duration::from_secs(900);
 
 /// The journal goes to the console, where the agent's own lines are, too.
 const LINE: &str = "console=ttyS0 systemd.journald.forward_to_console=1";
@@ -120,21 +121,8 @@ fn ironics_ramdisk_boots_to_the_start_of_its_service() {
     outcome.leaves(&["ipa.d", "ipa.initramfs", "ipa.kernel", "ipa.sha256"]);
 
     let begin = Instant::now();
-    let mut command = Command::new("qemu-system-x86_64");
     // It unpacks to more than a gigabyte of memory.
-    command
-        .args(["-nodefaults", "-no-reboot", "-display", "none"])
-        .args(["-machine", "q35,accel=tcg", "-smp", "2", "-m", "3072"])
-        .args(["-chardev", "stdio,id=console,signal=off"])
-        .args(["-serial", "chardev:console"])
-        .args(["-object", "rng-random,id=random,filename=/dev/urandom"])
-        .args(["-device", "virtio-rng-pci,rng=random"])
-        .args(["-netdev", "user,id=net,restrict=on"])
-        .args(["-device", "virtio-net-pci,netdev=net"])
-        .args(["-kernel", "ipa.kernel", "-initrd", "ipa.initramfs"])
-        .args(["-append", LINE])
-        .current_dir(&run.dir);
-    let mut guest = Guest::start(&mut command);
+    let mut guest = Guest::start(&mut machine(&run, "ipa", 3072, LINE));
     // What systemd says once a service is started, and what that says itself.
     for text in [
         "Started ironic-python-agent.service",

@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod dracut;
 mod guest;
 mod harness;
 mod images;

@@ -23,6 +23,30 @@ const LAST: &str =
 
 const BRING: &str = "#!/bin/bash\nset -eu\necho 'brought along' > \"$TMP_MOUNT_PATH/brought\"\n";
 
+/// What tells a ramdisk its network card.
+pub const LINE: &str = "console=ttyS0 BOOTIF=01-52-54-00-12-34-56";
+
+/// An emulated machine that boots a ramdisk of a run, with a network that leads
+/// nowhere and `memory` MiB.
+pub fn machine(run: &Run, name: &str, memory: u32, line: &str) -> Command {
+    let mut command = Command::new("qemu-system-x86_64");
+    command
+        .args(["-nodefaults", "-no-reboot", "-display", "none"])
+        .args(["-machine", "q35,accel=tcg", "-smp", "2"])
+        .args(["-m", &memory.to_string()])
+        .args(["-chardev", "stdio,id=console,signal=off"])
+        .args(["-serial", "chardev:console"])
+        .args(["-object", "rng-random,id=random,filename=/dev/urandom"])
+        .args(["-device", "virtio-rng-pci,rng=random"])
+        .args(["-netdev", "user,id=net,restrict=on"])
+        .args(["-device", "virtio-net-pci,netdev=net,mac=52:54:00:12:34:56"])
+        .args(["-kernel", &format!("{name}.kernel")])
+        .args(["-initrd", &format!("{name}.initramfs")])
+        .args(["-append", line])
+        .current_dir(&run.dir);
+    command
+}
+
 #[test]
 #[ignore = "takes minutes and a network: scripts/test runs it as its step boot"]
 fn a_ramdisk_boots_with_its_own_kernel_to_the_end_of_its_init() {
@@ -43,20 +67,7 @@ fn a_ramdisk_boots_with_its_own_kernel_to_the_end_of_its_init() {
     eprintln!("ramdisk: built in {:?}", outcome.took);
     outcome.leaves(&["rd.d", "rd.initramfs", "rd.kernel"]);
 
-    let mac = "52:54:00:12:34:56";
-    let line = format!("console=ttyS0 BOOTIF=01-{}", mac.replace(':', "-"));
-    let mut command = Command::new("qemu-system-x86_64");
-    command
-        .args(["-nodefaults", "-no-reboot", "-display", "none"])
-        .args(["-machine", "q35,accel=tcg", "-smp", "2", "-m", "1536"])
-        .args(["-chardev", "stdio,id=console,signal=off"])
-        .args(["-serial", "chardev:console"])
-        .args(["-netdev", "user,id=net,restrict=on"])
-        .args(["-device", &format!("virtio-net-pci,netdev=net,mac={mac}")])
-        .args(["-kernel", "rd.kernel", "-initrd", "rd.initramfs"])
-        .args(["-append", &line])
-        .current_dir(&run.dir);
-    let mut guest = Guest::start(&mut command);
+    let mut guest = Guest::start(&mut machine(&run, "rd", 1536, LINE));
     for text in ["obtained the following from dhcp", "ramdisk of 6."] {
         let found = guest.wait_for(text, INIT);
         found.unwrap_or_else(|error| panic!("{error}"));
