@@ -185,8 +185,16 @@ fn build(image: &Image, first: Option<&Run>, plan: &Plan) -> Run {
     for (name, value) in &variables {
         run = run.env(name, value);
     }
-    let run = match image.syntax {
-        Syntax::DiskImageCreate => run.env("DIB_IMAGE_CACHE", &cache).args(["-o", "image"]),
+    in_syntax(run, image.syntax, &variables).args(image.words.iter().copied())
+}
+
+/// Says where a run's cache is, and `variables`, as the command wants it.
+fn in_syntax(run: Run, syntax: Syntax, variables: &[(String, String)]) -> Run {
+    let cache = cache(&run);
+    match syntax {
+        Syntax::DiskImageCreate => run
+            .env("DIB_IMAGE_CACHE", &cache)
+            .args(["-u", "-o", "image"]),
         Syntax::VirtDib => {
             let carried = variables.iter().flat_map(|(name, _)| ["--envvar", name]);
             let (elements, library, tmp) = (run.elements(), run.home().join("lib"), run.tmp());
@@ -195,10 +203,10 @@ fn build(image: &Image, first: Option<&Run>, plan: &Plan) -> Run {
                 .args([OsStr::new("-B"), library.as_os_str()])
                 .args([OsStr::new("-p"), elements.as_os_str()])
                 .args([OsStr::new("--image-cache"), cache.as_os_str()])
+                .args(["-u", "--name", "image"])
                 .env("TMPDIR", tmp)
         }
-    };
-    run.args(["-u"]).args(image.words.iter().copied())
+    }
 }
 
 fn cache(run: &Run) -> PathBuf {
