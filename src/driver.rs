@@ -1,5 +1,6 @@
 //! A request becomes files: elements, plan, appliance, outputs and log meet here.
 
+mod drive;
 mod error;
 mod host;
 mod machine;
@@ -20,6 +21,8 @@ use crate::plan::{Abilities, ApplianceKind, Archive, Plan, PlanInputs, SessionPa
 use crate::report::LogWriter;
 use crate::request::{BuildRequest, OutputFormat};
 
+use drive::Drive;
+pub use drive::DriveError;
 pub use error::Error;
 pub use host::command_dirs;
 pub use machine::{check_tools, options as machine_of};
@@ -124,8 +127,14 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
         namespace::check(plan.network)?;
     }
     machine::check_tools(request, &plan)?;
+    let drive = request.helper_drive.as_ref();
+    let drive = drive.map(|drive| Drive::open(request, drive)).transpose()?;
     let mut workspace = Workspace::create(request, &plan, &suffix, log)?;
-    let finished = stages::run(request, &plan, &mut workspace, log).and_then(|()| {
+    let finished = match &drive {
+        Some(drive) => run_with(drive, request, &plan, &mut workspace, log),
+        None => stages::run(request, &plan, &mut workspace, log),
+    };
+    let finished = finished.and_then(|()| {
         import(&plan, &workspace, log)?;
         commit(request, &plan, &workspace, log)
     });
@@ -137,6 +146,29 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     removed?;
     log.say("Build completed successfully");
     Ok(())
+}
+
+/// Runs the stages with the content of a drive, which is brought back however
+/// they end; but for a signal, after which nobody wants to wait.
+fn run_with(
+    drive: &Drive,
+    request: &BuildRequest,
+    plan: &Plan,
+    workspace: &mut Workspace,
+    log: &mut LogWriter,
+) -> Result<(), Error> {
+    drive.read(request, workspace, log)?;
+    match stages::run(request, plan, workspace, log) {
+        Ok(()) => drive.write(request, workspace, log),
+        Err(error @ Error::Interrupted { .. }) => Err(error),
+        Err(error) => {
+            log.record_in_copy(&error.to_string());
+            if let Err(unwritten) = drive.write(request, workspace, log) {
+                log.say(&format!("WARNING safedib: {unwritten}"));
+            }
+            Err(error)
+        }
+    }
 }
 
 fn announce(plan: &Plan, log: &mut LogWriter) {
@@ -173,6 +205,8 @@ struct Workspace {
     work_dirs: [WorkDir; 2],
     /// The same directories where a machine has them, on its scratch disk.
     machine_dirs: Option<[WorkDir; 2]>,
+    /// The copy of the helper drive.
+    drive: Option<PathBuf>,
     janitor: Janitor,
 }
 
@@ -183,7 +217,13 @@ impl Workspace {
         suffix: &str,
         log: &mut LogWriter,
     ) -> Result<Self, Error> {
-        workspace::caller_dir("DIB_IMAGE_CACHE", &request.image_cache)?;
+        let cache = match &request.helper_drive {
+            Some(drive) => drive.extra_data_cache.as_ref(),
+            None => Some(&request.image_cache),
+        };
+        if let Some(cache) = cache {
+            workspace::caller_dir("DIB_IMAGE_CACHE", cache)?;
+        }
         workspace::caller_dir("DIB_LOCKFILES", &request.lockfiles)?;
         let (tmpfs, warning) = match plan.uses(ApplianceKind::Namespace) {
             true => workspace::use_tmpfs(request),
@@ -204,11 +244,13 @@ impl Workspace {
             source,
         })?;
         let work_dirs = workspace::work_dirs(request, suffix, tmpfs);
-        let machine_dirs = plan
-            .uses(ApplianceKind::Microvm)
+        let drive = request.helper_drive.as_ref();
+        let drive = drive.map(|_| Drive::directory(request, suffix));
+        let machine_dirs = (plan.uses(ApplianceKind::Microvm) || drive.is_some())
             .then(|| workspace::machine_dirs(request, suffix));
         let all = work_dirs.iter().chain(machine_dirs.iter().flatten());
-        for directory in all.filter_map(|dir| dir.on_disk.as_ref()) {
+        let all = all.filter_map(|dir| dir.on_disk.as_ref()).chain(&drive);
+        for directory in all {
             make(directory, &|source| Error::Directory {
                 what: "TMP_DIR",
                 directory: request.tmp_dir.clone(),
@@ -220,6 +262,7 @@ impl Workspace {
             staging,
             work_dirs,
             machine_dirs,
+            drive,
             janitor,
         })
     }

@@ -44,6 +44,9 @@ pub struct Session {
     pub output_dir: PathBuf,
     /// `_LIB` inside the appliance.
     pub lib_dir: PathBuf,
+    /// The interpreter of Python scripts; `None`: the system's.
+    #[serde(default)]
+    pub python: Option<PathBuf>,
     /// The user's `break=` settings.
     pub breaks: Breaks,
     /// What is done, in order.

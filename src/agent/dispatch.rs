@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::error::Error;
 use super::{
-    disks, finalise, handoff, hooks, measure, merge, mounts, pack, resolv, side, split, stray,
-    target,
+    disks, drive, finalise, handoff, hooks, measure, merge, mounts, pack, resolv, side, split,
+    stray, target,
 };
 use crate::plan::Step;
 
@@ -77,6 +77,8 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
         Step::PackHandoff { scratch } => handoff::pack(context, scratch),
         Step::UnpackHandoff { scratch } => handoff::unpack(context, scratch),
         Step::RenewResolvConf => resolv::renew(context),
+        Step::ReadDrive { cache } => drive::read(context, &cache),
+        Step::WriteDrive => drive::write(context),
         Step::CollectSideFiles {
             directory,
             name,

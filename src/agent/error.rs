@@ -58,6 +58,10 @@ pub(crate) enum Error {
     BlockDevices(#[from] crate::blockdev::Error),
     #[error("step needs filesystem trees, but no step has split the target")]
     NotSplit,
+    #[error("the appliance does not have {}, which is to run the elements' Python", .0.display())]
+    NoPython(PathBuf),
+    #[error(transparent)]
+    Drive(#[from] super::drive::DriveError),
     #[error("cannot talk to the driver: {0}")]
     Channel(io::Error),
     #[error(transparent)]
@@ -117,6 +121,8 @@ impl Explain for Error {
             {
                 "set TMP_DIR to a directory with more room, or use --no-tmpfs".to_owned()
             }
+            Error::NoPython(_) => "name its package in DIB_APPLIANCE_PACKAGES, or leave out --python".to_owned(),
+            Error::Drive(error) => error.hint(),
             Error::Output(error) => return error.hint(),
             Error::Devices(error) => return error.hint(),
             Error::BlockDevices(error) => return error.hint(),

@@ -16,11 +16,15 @@ const APPLETS: &[&str] = &["dib-block-device"];
 /// and the marker.
 ///
 /// # Errors
-/// Whatever the filesystem gives.
-pub(crate) fn install() -> Result<(), Error> {
+/// Whatever the filesystem gives; `python` is not in this appliance.
+pub(crate) fn install(python: Option<&Path>) -> Result<(), Error> {
     write_all(paths::LIB, helpers::LIB)?;
     write_all(paths::PYTHON, helpers::PYTHON)?;
-    let interpreter = python();
+    let interpreter = match python {
+        Some(path) if !path.exists() => return Err(Error::NoPython(path.to_owned())),
+        Some(path) => path.display().to_string(),
+        None => own_python(),
+    };
     write(
         Path::new(paths::PYTHON_WRAPPER),
         0o755,
@@ -65,7 +69,7 @@ fn link(to: &Path, at: &Path) -> Result<(), Error> {
 }
 
 /// The system's python3: the one that its packages of modules belong to.
-fn python() -> String {
+fn own_python() -> String {
     ["/usr/bin/python3", "/usr/local/bin/python3", "/bin/python3"]
         .into_iter()
         .map(PathBuf::from)

@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -27,6 +28,7 @@ mod devices;
 mod devnodes;
 mod disks;
 mod dispatch;
+mod drive;
 mod error;
 mod finalise;
 mod handoff;
@@ -35,6 +37,7 @@ mod inside;
 mod install;
 mod measure;
 mod merge;
+mod mirror;
 mod mounts;
 mod output;
 mod pack;
@@ -96,7 +99,7 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
         devices: None,
     };
     let mut running = 0;
-    let result = prepare(&mut context).and_then(|()| {
+    let result = prepare(&mut context, session.python.as_deref()).and_then(|()| {
         session
             .steps
             .into_iter()
@@ -115,8 +118,8 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
     (context.log, end)
 }
 
-fn prepare(context: &mut Context) -> Result<(), Error> {
-    install::install()?;
+fn prepare(context: &mut Context, python: Option<&Path>) -> Result<(), Error> {
+    install::install(python)?;
     if devnodes::are_real() {
         return Ok(());
     }

@@ -27,10 +27,22 @@ pub struct ApplianceSpec {
     /// the serial number [`crate::protocol::machine::IMAGE_DISK`]. Only a machine
     /// can have one.
     pub image_disk: Option<PathBuf>,
+    /// A further disk of the host, the guest's block device with the serial
+    /// number [`crate::protocol::machine::HELPER_DRIVE`]. Only a machine can have one.
+    pub helper_drive: Option<HelperDisk>,
     /// Network inside: outbound only, or none.
     pub network: bool,
     /// The agent may read the caller's terminal (a debug break was asked for).
     pub interactive: bool,
+}
+
+/// A disk that outlives the build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelperDisk {
+    /// The file.
+    pub file: PathBuf,
+    /// qemu's name of its format.
+    pub format: String,
 }
 
 /// A directory whose content is kept apart and can be collected by the agent.

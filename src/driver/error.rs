@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use nix::sys::signal::Signal;
 use thiserror::Error;
 
 use crate::error::Explain;
-use crate::report::BuildFailure;
+use crate::report::{BuildFailure, LogError};
 use crate::{appliance, output, plan};
+
+use super::DriveError;
 
 /// Why a build failed.
 #[derive(Debug, Error)]
@@ -23,6 +26,12 @@ pub enum Error {
     /// No virtual machine could be started.
     #[error(transparent)]
     Microvm(#[from] appliance::microvm::Error),
+    /// The helper drive cannot be used.
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+    /// The log cannot be written.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// Outputs could not be made final.
     #[error(transparent)]
     Output(#[from] output::Error),
@@ -87,6 +96,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// The end by a signal.
+    pub(super) fn interrupted(signal: Signal) -> Error {
+        Error::Interrupted {
+            name: signal.as_str(),
+            number: signal as i32,
+        }
+    }
+
     /// What keeps the namespace appliance from starting also names the other
     /// one, where `works`, which is asked only then, says that it is a way out.
     pub(super) fn or_machine(self, works: impl FnOnce() -> bool) -> Error {
@@ -110,6 +127,8 @@ impl Explain for Error {
                 None => "use --appliance microvm".into(),
             }),
             Error::Microvm(error) => error.hint(),
+            Error::Drive(error) => error.hint(),
+            Error::Log(error) => error.hint(),
             Error::Output(error) => error.hint(),
             Error::MissingTool { package, .. } => Some(format!("apt-get install {package}")),
             Error::OutputDirectory { directory, .. } => Some(format!(

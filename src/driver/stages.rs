@@ -11,7 +11,7 @@ use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
 use crate::request::BuildRequest;
 
 use super::session::{self, End};
-use super::{machine, own_binary, own_directories, Error, Workspace, INSIDE};
+use super::{drive, machine, own_binary, own_directories, Error, Workspace, INSIDE};
 
 /// Size of the medium for a disk whose size is not known before the tree is:
 /// the file is sparse, and cut to the disk's size at the end.
@@ -82,10 +82,12 @@ fn start(
         only_in: None,
         why: "outputs".into(),
     });
+    shares.extend(workspace.drive.as_deref().map(drive::share));
     let spec = ApplianceSpec {
         shares,
         scratch: own_directories(request).collect(),
         work_dirs: work_dirs(stage.kind, workspace).to_vec(),
+        helper_drive: None,
         image_disk: match plan.needs_image_disk(stage) {
             true => Some(medium(&workspace.staging)?),
             false => None,
@@ -154,6 +156,7 @@ fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Works
         image_dir: image.path.clone(),
         output_dir: output_dir(),
         lib_dir: Path::new(INSIDE).join("lib"),
+        python: request.python.clone(),
         breaks: request.breaks.clone(),
         steps: steps.iter().map(|planned| planned.step.clone()).collect(),
     }
@@ -183,10 +186,7 @@ fn failure(request: &BuildRequest, plan: &Plan, stage: &Stage, end: End, ending:
                 None => machine::hint_on_death(stage.kind).to_owned(),
             },
         },
-        End::Signal(signal) => Error::Interrupted {
-            name: signal.as_str(),
-            number: signal as i32,
-        },
+        End::Signal(signal) => Error::interrupted(signal),
     }
 }
 

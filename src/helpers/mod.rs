@@ -80,9 +80,10 @@ pub fn exported_functions() -> BTreeMap<String, String> {
 /// A `python3` that finds [`PYTHON`] in `directory`, also when sudo has removed
 /// `PYTHONPATH`: a shell script that runs `interpreter`, an absolute path.
 pub fn python_wrapper(interpreter: &str, directory: &str) -> String {
+    let interpreter = interpreter.replace('\'', "'\\''");
     format!(
         "#!/bin/sh\n\
-         PYTHONPATH={directory}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONDONTWRITEBYTECODE=1 exec {interpreter} \"$@\"\n"
+         PYTHONPATH={directory}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONDONTWRITEBYTECODE=1 exec '{interpreter}' \"$@\"\n"
     )
 }
 

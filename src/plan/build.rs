@@ -8,7 +8,9 @@ use serde::Serialize;
 use crate::elements::{
     self, Catalog, ElementSet, EnvironmentFile, Hook, HookNotice, Location, Phase,
 };
-use crate::request::{self, BuildRequest, ElementGeneration, ElementPath, EngineInputs};
+use crate::request::{
+    self, BuildRequest, ElementGeneration, ElementPath, EngineInputs, HelperDrive,
+};
 
 use super::route::{Case, Route};
 use super::steps::{self, Parts};
@@ -41,6 +43,12 @@ pub struct Plan {
     pub notices: Vec<HookNotice>,
     /// Log lines about the chosen block-device configuration.
     pub storage_messages: Vec<String>,
+    /// Elements that are left out, whoever asks for them.
+    pub excluded_elements: Vec<String>,
+    /// Names of scripts that are left out of every element.
+    pub excluded_scripts: Vec<String>,
+    /// The disk that is read before the first step, and written after the last.
+    pub helper_drive: Option<HelperDrive>,
     /// Host paths that hooks see.
     pub shares: Vec<Share>,
     /// Whether hooks have a network.
@@ -129,6 +137,9 @@ impl Plan {
             program: request.program.clone(),
             requested: request.elements.clone(),
             generation: request.generation.clone(),
+            excluded_elements: request.excluded_elements.clone(),
+            excluded_scripts: request.excluded_scripts.clone(),
+            helper_drive: request.helper_drive.clone(),
             shares: shares::shares(request, &set, &inputs.ssh_keys, inputs.exists),
             network: !request.no_network,
             tools: tools::tools(request, &set, &outputs, &storage.layout, &route),

@@ -23,6 +23,6 @@ pub use route::Abilities;
 pub use shares::Share;
 pub use stages::Stage;
 pub use step::{ApplianceKind, Archive, PlannedStep, RawDisk, SizePolicy, Step, TreePlace};
-pub use step::{PARAMS_FILE, RAW_DISK, STATE_DIR};
+pub use step::{DRIVE_COPY, PARAMS_FILE, RAW_DISK, STATE_DIR};
 pub use storage::Storage;
 pub use tools::{known_tools, KnownTool, PlannedTool};

@@ -79,7 +79,15 @@ pub fn shares(
     }
     list.read_only(&request.home.join(".gitconfig"), "git in hooks");
     // Both are created, if need be, before an appliance starts.
-    list.insert(&request.image_cache, true, "DIB_IMAGE_CACHE");
+    match &request.helper_drive {
+        // The drive's own is shared under a name that the build chooses.
+        Some(drive) => {
+            if let Some(cache) = &drive.extra_data_cache {
+                list.insert(cache, true, "DIB_IMAGE_CACHE of extra-data.d");
+            }
+        }
+        None => list.insert(&request.image_cache, true, "DIB_IMAGE_CACHE"),
+    }
     list.insert(&request.lockfiles, true, "DIB_LOCKFILES");
     for share in &request.shares {
         list.add(&share.path, share.writable, "--share");

@@ -79,6 +79,9 @@ pub enum RawDisk {
     OutputDirectory,
 }
 
+/// Where a machine with the helper drive sees what is copied from and to it.
+pub const DRIVE_COPY: &str = "/run/safedib/drive-copy";
+
 /// In `TMP_BUILD_DIR`: what `dib-block-device` is told
 /// (`DIB_BLOCK_DEVICE_PARAMS_YAML`).
 pub const PARAMS_FILE: &str = "block-device/params.yaml";
@@ -279,6 +282,14 @@ pub enum Step {
     },
     /// Write this appliance's resolv.conf over the one of the appliance before.
     RenewResolvConf,
+    /// Copy the directory `home` of the helper drive to [`DRIVE_COPY`].
+    ReadDrive {
+        /// A directory below `home` that hooks expect to be there.
+        cache: PathBuf,
+    },
+    /// Make the directory `home` of the helper drive equal to its copy, and
+    /// bring the files beside that copy to the top of the drive.
+    WriteDrive,
     /// Bring the files that hooks wrote beside the image, and that belong to
     /// its name, to `side/` in the output directory.
     CollectSideFiles {

@@ -1,6 +1,7 @@
 //! The steps of a build in upstream's order (`lib/disk-image-create`).
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::elements::{HookCopy, Phase};
@@ -163,26 +164,33 @@ fn tree_steps(parts: &Parts, list: &mut List) {
 }
 
 /// Where the caller's environment is not that of the build, extra-data.d is the
-/// one phase that sees it.
+/// one phase that sees it. What the request says to be another there comes back.
 fn extra_data_steps(parts: &Parts, list: &mut List) {
     let phase = Phase::ExtraData;
-    let own = |name: &String| parts.variables.contains_key(name);
-    let mut set = parts.request.extra_data_environment.clone();
-    set.retain(|name, _| !own(name));
+    let request = parts.request;
+    let of_build = |name: &str| -> Option<String> {
+        let value = request.environment.get(OsStr::new(name))?;
+        value.to_str().map(str::to_owned)
+    };
+    let mut set = request.extra_data_environment.clone();
+    set.retain(|name, _| of_build(name).is_some() || !parts.variables.contains_key(name));
     if set.is_empty() {
         return list.push(Step::RunHooks { phase });
     }
-    let unset = set.keys().cloned().collect();
+    let (mut back, mut unset) = (BTreeMap::new(), Vec::new());
+    for name in set.keys() {
+        match of_build(name) {
+            Some(value) => drop(back.insert(name.clone(), value)),
+            None => unset.push(name.clone()),
+        }
+    }
     list.extend([
         Step::SetVariables {
             set,
             unset: Vec::new(),
         },
         Step::RunHooks { phase },
-        Step::SetVariables {
-            set: BTreeMap::new(),
-            unset,
-        },
+        Step::SetVariables { set: back, unset },
     ]);
 }
 

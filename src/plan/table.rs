@@ -3,12 +3,14 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{Phase, Plan, PlannedStep, Step};
+use crate::request::DRIVE_HOME;
 
 impl Display for Plan {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
         self.elements_section(f)?;
         self.hooks_section(f)?;
         self.shares_section(f)?;
+        self.drive_section(f)?;
         self.tools_section(f)?;
         writeln!(f, "\nsteps")?;
         for (index, planned) in self.steps.iter().enumerate() {
@@ -48,6 +50,14 @@ impl Plan {
                 element.path.display(),
                 self.elements.askers(&element.name)
             )?;
+        }
+        for (what, names) in [
+            ("elements", &self.excluded_elements),
+            ("scripts", &self.excluded_scripts),
+        ] {
+            if !names.is_empty() {
+                writeln!(f, "  excluded {what}: {}", names.join(" "))?;
+            }
         }
         for (used, hidden) in &self.overrides {
             writeln!(f, "  {} overrides {}", used.display(), hidden.display())?;
@@ -92,6 +102,20 @@ impl Plan {
         }
         let network = if self.network { "outbound" } else { "none" };
         writeln!(f, "  network: {network}")
+    }
+
+    fn drive_section(&self, f: &mut Formatter) -> fmt::Result {
+        let Some(drive) = &self.helper_drive else {
+            return Ok(());
+        };
+        let format = drive.format.as_deref().unwrap_or("whatever it is");
+        writeln!(f, "\nhelper drive")?;
+        writeln!(f, "  {} (format: {format})", drive.file.display())?;
+        writeln!(
+            f,
+            "  a machine copies its home to {DRIVE_HOME} before the first step, \
+             and back after the last"
+        )
     }
 
     fn tools_section(&self, f: &mut Formatter) -> fmt::Result {
@@ -155,6 +179,8 @@ impl Display for Step {
             Step::UnpackHandoff { .. } => f.write_str("take what the appliance before has packed"),
             Step::RenewResolvConf => f.write_str("install this appliance's resolv.conf"),
             Step::AssembleDisk { .. } => f.write_str("assemble the disk from the trees"),
+            Step::ReadDrive { .. } => f.write_str("read the helper drive"),
+            Step::WriteDrive => f.write_str("write the helper drive"),
             Step::CollectSideFiles { name, .. } => write!(f, "collect files named {name}.*"),
         }
     }

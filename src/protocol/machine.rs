@@ -19,6 +19,8 @@ pub const PORT_NAME: &str = "org.safedib.agent";
 /// Serial number of the block device that is the image's disk
 /// (`/sys/block/NAME/serial`).
 pub const IMAGE_DISK: &str = "image";
+/// Serial number of the helper drive.
+pub const HELPER_DRIVE: &str = "helper";
 /// Serial number of the disk that the machine's root is on.
 pub const ROOT_DISK: &str = "root";
 /// Serial number of the scratch disk.

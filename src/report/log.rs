@@ -85,6 +85,7 @@ enum Position {
 pub struct LogWriter {
     stdout: Option<Channel>,
     file: Option<Channel>,
+    copy: Option<Channel>,
     pending: Vec<u8>,
     position: Position,
     error: Option<LogError>,
@@ -115,6 +116,7 @@ impl LogWriter {
         Ok(LogWriter {
             stdout,
             file,
+            copy: None,
             pending: Vec::new(),
             position: Position::Undecided,
             error: None,
@@ -129,6 +131,41 @@ impl LogWriter {
     pub fn with_messages(mut self, messages: Messages) -> LogWriter {
         self.messages = Some(messages);
         self
+    }
+
+    /// Writes what follows to this file, too, which must not exist; until
+    /// [`LogWriter::close_copy`].
+    ///
+    /// # Errors
+    /// [`LogError::Open`].
+    pub fn open_copy(&mut self, path: &Path) -> Result<(), LogError> {
+        let file = File::create_new(path).map_err(|source| LogError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
+        self.copy = Some(Channel::new(Box::new(file), true, Some(path.to_owned())));
+        Ok(())
+    }
+
+    /// Writes a line to the file of [`LogWriter::open_copy`] only.
+    pub fn record_in_copy(&mut self, text: &str) {
+        self.close_line();
+        self.flush();
+        let others = (self.stdout.take(), self.file.take());
+        for line in text.split('\n') {
+            self.begin_line();
+            self.put(line.as_bytes());
+            self.put(b"\n");
+        }
+        self.flush();
+        (self.stdout, self.file) = others;
+    }
+
+    /// Ends what [`LogWriter::open_copy`] began.
+    pub fn close_copy(&mut self) {
+        self.close_line();
+        self.flush();
+        self.copy = None;
     }
 
     /// Says on standard error what an appliance is told to do, if that is asked for.
@@ -250,7 +287,10 @@ impl LogWriter {
         if self.stamp.0 != millis {
             self.stamp = (millis, format!("{} | ", utc_stamp(now)));
         }
-        for channel in [&mut self.stdout, &mut self.file].into_iter().flatten() {
+        for channel in [&mut self.stdout, &mut self.file, &mut self.copy]
+            .into_iter()
+            .flatten()
+        {
             if channel.stamped {
                 channel.buffer.extend_from_slice(self.stamp.1.as_bytes());
             }
@@ -260,7 +300,10 @@ impl LogWriter {
     fn put(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(LINE_LIMIT) {
             let mut full = false;
-            for channel in [&mut self.stdout, &mut self.file].into_iter().flatten() {
+            for channel in [&mut self.stdout, &mut self.file, &mut self.copy]
+                .into_iter()
+                .flatten()
+            {
                 channel.buffer.extend_from_slice(chunk);
                 full |= channel.buffer.len() >= LINE_LIMIT;
             }
@@ -271,7 +314,7 @@ impl LogWriter {
     }
 
     fn flush(&mut self) {
-        for slot in [&mut self.stdout, &mut self.file] {
+        for slot in [&mut self.stdout, &mut self.file, &mut self.copy] {
             let Some(channel) = slot else { continue };
             if let Err(error) = channel.flush() {
                 let lost = channel.lost(error);

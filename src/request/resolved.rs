@@ -112,7 +112,27 @@ pub struct BuildRequest {
     pub side_directory: Option<String>,
     /// Keep what a failed build has finished of its outputs.
     pub keep_on_failure: bool,
+    /// `--python`: what runs the elements' Python; `None`: the appliance's own.
+    pub python: Option<PathBuf>,
+    /// The disk that holds the home directory and the caches of hooks.
+    pub helper_drive: Option<HelperDrive>,
 }
+
+/// `--drive`: a disk of the caller's whose directory `home` hooks have as theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HelperDrive {
+    /// The file, absolute.
+    pub file: PathBuf,
+    /// `--drive-format`, qemu's name; `None` looks at the file.
+    pub format: Option<String>,
+    /// `--image-cache`, which is that of extra-data.d then.
+    pub extra_data_cache: Option<PathBuf>,
+}
+
+/// Where hooks see the directory `home` of a helper drive.
+pub const DRIVE_HOME: &str = "/run/safedib/home";
+/// The image cache in the directory `home` of a helper drive.
+pub const DRIVE_CACHE: &str = ".cache/image-create";
 
 /// Where upstream's own elements are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

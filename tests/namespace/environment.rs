@@ -34,6 +34,7 @@ pub fn spec() -> ApplianceSpec {
         scratch: Vec::new(),
         work_dirs: Vec::new(),
         image_disk: None,
+        helper_drive: None,
         network: false,
         interactive: false,
     }

@@ -27,6 +27,7 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::Pid;
 
+pub(super) use disks::helper_drive;
 pub use disks::image_disk;
 
 use super::channel::FD_VARIABLE;

@@ -13,7 +13,8 @@ use nix::sys::signal::Signal;
 use super::ids::Ids;
 use super::setup::Export;
 use super::{cache, Error, Machine};
-use crate::protocol::machine::{IMAGE_DISK, PORT_NAME, ROOT_DISK, SCRATCH_DISK};
+use crate::appliance::HelperDisk;
+use crate::protocol::machine::{HELPER_DRIVE, IMAGE_DISK, PORT_NAME, ROOT_DISK, SCRATCH_DISK};
 
 /// The program.
 pub(super) fn find(machine: &Machine) -> Result<PathBuf, Error> {
@@ -42,6 +43,8 @@ pub(super) struct Parts<'a> {
     pub(super) scratch: &'a Path,
     /// The image's disk.
     pub(super) image: Option<&'a Path>,
+    /// The disk that outlives the machine.
+    pub(super) helper: Option<&'a HelperDisk>,
     pub(super) exports: &'a [Export],
     /// qemu's end of the agent's channel.
     pub(super) channel: RawFd,
@@ -81,12 +84,23 @@ pub(super) fn arguments(parts: &Parts) -> Vec<OsString> {
     list.0.extend(["-append".into(), KERNEL_LINE.into()]);
     // Many builds start from one root, so writes to it go to a file of qemu's
     // without a name.
-    list.drive(ROOT_DISK, &parts.root.join("root"), "snapshot=on");
+    list.drive(
+        ROOT_DISK,
+        &parts.root.join("root"),
+        "raw",
+        "cache=unsafe,snapshot=on",
+    );
     // A disk that is full must not stop the machine: the guest sees an error.
-    let plain = "discard=unmap,werror=report,rerror=report";
-    list.drive(SCRATCH_DISK, parts.scratch, plain);
+    let plain = "cache=unsafe,discard=unmap,werror=report,rerror=report";
+    list.drive(SCRATCH_DISK, parts.scratch, "raw", plain);
     if let Some(image) = parts.image {
-        list.drive(IMAGE_DISK, image, plain);
+        list.drive(IMAGE_DISK, image, "raw", plain);
+    }
+    if let Some(helper) = parts.helper {
+        // qemu is killed in the end, and with an unsafe cache a flush of the
+        // guest's would leave tables of a qcow2 file in its memory.
+        let kept = "cache=writeback,discard=unmap,werror=report,rerror=report";
+        list.drive(HELPER_DRIVE, &helper.file, &helper.format, kept);
     }
     list.words("-device virtio-serial-pci");
     list.words(&format!("-chardev socket,id=agent,fd={}", parts.channel));
@@ -138,8 +152,8 @@ impl Arguments {
     }
 
     /// Inside, a disk is found by its name, which is its serial number.
-    fn drive(&mut self, name: &str, path: &Path, more: &str) {
-        let after = format!(",format=raw,if=none,id={name},cache=unsafe,{more}");
+    fn drive(&mut self, name: &str, path: &Path, format: &str, more: &str) {
+        let after = format!(",format={format},if=none,id={name},{more}");
         self.path("-drive", "file=", path, &after);
         self.words(&format!(
             "-device virtio-blk-pci,drive={name},serial={name}"
@@ -220,6 +234,10 @@ mod tests {
             root: Path::new("/c"),
             scratch: Path::new("/t/x,y/scratch.raw"),
             image: None,
+            helper: Some(&HelperDisk {
+                file: "/t/x,y/helper".into(),
+                format: "qcow2".into(),
+            }),
             exports: &[export],
             channel: 7,
             card: None,
@@ -233,6 +251,10 @@ mod tests {
         );
         assert!(
             line.contains("file=/t/x,,y/scratch.raw,format=raw"),
+            "{line}"
+        );
+        assert!(
+            line.contains("file=/t/x,,y/helper,format=qcow2,if=none,id=helper,cache=writeback"),
             "{line}"
         );
         assert!(!line.contains("-netdev"), "{line}");

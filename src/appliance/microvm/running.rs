@@ -173,6 +173,7 @@ impl<'a> Starter<'a> {
             root: &self.root.directory,
             scratch: &scratch,
             image: spec.image_disk.as_deref(),
+            helper: spec.helper_drive.as_ref(),
             exports: &exports,
             channel: qemu::number(&theirs),
             card: card.as_ref().map(qemu::number),

@@ -221,6 +221,7 @@ mod tests {
                 collect_at: "/run/safedib/scratch/cwd".into(),
             }],
             image_disk: None,
+            helper_drive: None,
             work_dirs: vec![WorkDir {
                 path: "/tmp/build".into(),
                 on_disk: Some("/tmp/build".into()),

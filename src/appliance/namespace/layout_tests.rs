@@ -43,6 +43,7 @@ fn spec() -> ApplianceSpec {
         scratch: Vec::new(),
         work_dirs: Vec::new(),
         image_disk: None,
+        helper_drive: None,
         network: false,
         interactive: false,
     }

@@ -208,6 +208,8 @@ fn freeze(
         extra_data_environment: Default::default(),
         side_directory: None,
         keep_on_failure: false,
+        python: None,
+        helper_drive: None,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Everything that can be wrong with a command line of virt-dib.
 
+use std::path::PathBuf;
+
 use crate::error::Explain;
 use crate::request;
 
@@ -60,14 +62,9 @@ pub enum Error {
     /// `--envvar` without a name.
     #[error("--envvar '{0}' does not name a variable")]
     BadVariable(String),
-    /// What this version does not do yet.
-    #[error("{what} is not supported yet: {why}")]
-    Unsupported {
-        /// The option.
-        what: String,
-        /// Why it is refused.
-        why: String,
-    },
+    /// `--python` names a program that appliances do not show.
+    #[error("--python: no appliance has {}", .0.display())]
+    HiddenPython(PathBuf),
     /// What is wrong in the same way with any command.
     #[error(transparent)]
     Request(#[from] request::Error),
@@ -107,6 +104,10 @@ impl Explain for Error {
                 "give -p the directory diskimage_builder/elements of an installed or unpacked diskimage-builder".to_owned()
             }
             Error::OptionVariable { option, .. } => format!("use {option}"),
+            Error::HiddenPython(_) => {
+                "give an interpreter that is installed below /usr, without links that lead elsewhere"
+                    .to_owned()
+            }
             Error::BadVariable(_) => "give --envvar NAME or --envvar NAME=VALUE".to_owned(),
             Error::Request(error) => return error.hint(),
             _ => return None,

@@ -9,7 +9,9 @@ use crate::request::environment::Environment;
 use crate::request::host::HostFacts;
 use crate::request::options::OptionId;
 use crate::request::raw::{NamedElements, RawRequest};
-use crate::request::resolved::{BaseElements, BuildRequest, MessageStyle, OutputFormat};
+use crate::request::resolved::{
+    BaseElements, BuildRequest, HelperDrive, MessageStyle, OutputFormat, DRIVE_CACHE, DRIVE_HOME,
+};
 use crate::request::variables;
 
 use super::error::Error;
@@ -35,7 +37,7 @@ pub fn settle(style: &mut Style, caller: &Environment) {
 /// Resolves a command line.
 ///
 /// # Errors
-/// Whatever is wrong with it, or not supported yet.
+/// Whatever is wrong with it.
 pub fn resolve(
     line: &Line,
     style: &Style,
@@ -46,7 +48,11 @@ pub fn resolve(
     if !host.exists(&basepath.join("die")) {
         return Err(Error::NotTheLibrary(line.basepath.clone()));
     }
-    refuse_unbuilt(line, caller, host)?;
+    let docker = !line.ramdisk && line.formats.contains(&OutputFormat::Docker);
+    if docker && line.docker_target.is_none() {
+        return Err(Error::NoDockerTarget);
+    }
+    let python = python(line, caller, host)?;
     let mut notices = Vec::new();
     let environment = environment(line, caller)?;
     let raw = RawRequest {
@@ -60,29 +66,18 @@ pub fn resolve(
     let mut request = crate::request::resolve::resolve_in(&raw, &environment, caller, host)?;
     notices.extend(without_effect(line));
     request.notices.append(&mut notices);
+    request.python = python;
     adapt(&mut request, line, style, &environment, caller, host);
     Ok(request)
 }
 
-fn refuse_unbuilt(line: &Line, caller: &Environment, host: &HostFacts) -> Result<(), Error> {
-    let unsupported = |what: &str, why: &str| {
-        Err(Error::Unsupported {
-            what: what.to_owned(),
-            why: why.to_owned(),
-        })
-    };
-    if line.drive.is_some() {
-        return unsupported("--drive", "this version has no helper drive");
-    }
-    if line.drive_format.is_some() {
-        return unsupported("--drive-format", "this version has no helper drive");
-    }
-    let docker = !line.ramdisk && line.formats.contains(&OutputFormat::Docker);
-    if docker && line.docker_target.is_none() {
-        return Err(Error::NoDockerTarget);
-    }
+/// Places of the host that every appliance shows, or can.
+const SHOWN: [&str; 2] = ["/usr", "/bin"];
+
+/// The interpreter of `--python`, if it is another than hooks get anyway.
+fn python(line: &Line, caller: &Environment, host: &HostFacts) -> Result<Option<PathBuf>, Error> {
     let Some(python) = line.python.as_deref() else {
-        return Ok(());
+        return Ok(None);
     };
     let path = caller.get(variables::PATH.name).unwrap_or_default();
     let found = match python.contains('/') {
@@ -90,15 +85,18 @@ fn refuse_unbuilt(line: &Line, caller: &Environment, host: &HostFacts) -> Result
         false => host.find_program(path, python),
     };
     let found = found.ok_or_else(|| Error::NoProgram(python.to_owned()))?;
-    // Hooks get the python3 of the appliance, which is the host's.
-    if !host.same_file(&found, Path::new("/usr/bin/python3")) {
-        let why = format!(
-            "elements are given /usr/bin/python3, which {} is not",
-            found.display()
-        );
-        return unsupported("--python", &why);
+    let in_bin = found
+        .parent()
+        .is_some_and(|bin| host.real(bin) == Path::new("/usr/bin"));
+    if in_bin && host.same_file(&found, Path::new("/usr/bin/python3")) {
+        return Ok(None);
     }
-    Ok(())
+    // A virtual environment is known by the path that leads to its link.
+    let mut paths = [found.clone(), host.real(&found)].into_iter();
+    match paths.find(|path| !SHOWN.iter().any(|tree| path.starts_with(tree))) {
+        Some(hidden) => Err(Error::HiddenPython(hidden)),
+        None => Ok(Some(found)),
+    }
 }
 
 /// The environment of the build: nothing of the caller's but what its tools
@@ -257,6 +255,9 @@ fn without_effect(line: &Line) -> Vec<String> {
     if line.debug_gc {
         notices.push("--debug-gc has nothing to check: there is no garbage collector here");
     }
+    if line.drive.is_none() && line.drive_format.is_some() {
+        notices.push("--drive-format has no effect without --drive");
+    }
     if line.ramdisk && line.formats != [OutputFormat::Qcow2] {
         notices.push("--formats has no effect with --ramdisk: elements write the ramdisk");
     }
@@ -280,6 +281,9 @@ fn adapt(
     request.excluded_scripts = line.excluded_scripts.clone();
     request.keep_on_failure = !line.delete_on_failure;
     request.overwrite_old_image = true;
+    if let Some(drive) = &line.drive {
+        attach(request, drive, line, host);
+    }
     request.size.fixed = true;
     let base_name = request.image_path().base_name;
     request.side_directory = Some(format!("{base_name}.d"));
@@ -304,6 +308,26 @@ fn adapt(
         quiet: style.quiet,
         machine_readable: style.machine_readable.clone(),
     });
+}
+
+/// Gives hooks the home and the cache of a helper drive; those of extra-data.d,
+/// which the original ran on the host, keep the caller's home, and `--image-cache`.
+fn attach(request: &mut BuildRequest, drive: &str, line: &Line, host: &HostFacts) {
+    let extra_data_cache = line.image_cache.as_ref();
+    let extra_data_cache = extra_data_cache.map(|_| request.image_cache.clone());
+    request.helper_drive = Some(HelperDrive {
+        file: host.real(drive),
+        format: line.drive_format.clone(),
+        extra_data_cache,
+    });
+    request.image_cache = Path::new(DRIVE_HOME).join(DRIVE_CACHE);
+    let values = [
+        (variables::HOME.name, PathBuf::from(DRIVE_HOME)),
+        (variables::DIB_IMAGE_CACHE.name, request.image_cache.clone()),
+    ];
+    for (name, value) in values {
+        request.environment.insert(name.into(), value.into());
+    }
 }
 
 /// `vm` brings a block-device element only where there is one: elements from
@@ -343,5 +367,19 @@ fn extra_data_environment(
         .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
         .filter(|(name, _)| !own(name))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .chain(undriven(request))
+        .collect()
+}
+
+/// What is on the helper drive for all phases but extra-data.d.
+fn undriven(request: &BuildRequest) -> Vec<(String, String)> {
+    let Some(drive) = &request.helper_drive else {
+        return Vec::new();
+    };
+    let home = Some(&request.home).map(|path| (variables::HOME, path));
+    let cache = drive.extra_data_cache.as_ref();
+    let cache = cache.map(|path| (variables::DIB_IMAGE_CACHE, path));
+    let all = home.into_iter().chain(cache);
+    all.filter_map(|(variable, path)| Some((variable.name.to_owned(), path.to_str()?.to_owned())))
         .collect()
 }

@@ -193,10 +193,10 @@ options! {
         "";
     DockerTarget: ["docker-target"], Value::Required("target"), Last, "", Some(Counterpart::DockerTarget), "docker_target",
         "name of a docker image; needed for that format";
-    Drive: ["drive"], Value::Required("path"), Last, "", None, "",
-        "helper drive with caches (not in this version)";
-    DriveFormat: ["drive-format"], Value::Required("format"), Last, "detected", None, "",
-        "format of the helper drive, raw or qcow2 (not in this version)";
+    Drive: ["drive"], Value::Required("path"), Last, "", None, "helper_drive.file",
+        "disk with the home and the caches of hooks, which outlives the build";
+    DriveFormat: ["drive-format"], Value::Required("format"), Last, "detected", None, "helper_drive.format",
+        "format of the helper drive: raw, qcow2 or another of qemu's";
     ElementPath: ["p", "element-path"], Value::Required("path"), Append, "", None, "elements_path",
         "directory with elements; the first one that has an element wins, and there is no other";
     Envvar: ["envvar"], Value::Required("envvar[=value]"), Append, "", None, "environment",
@@ -233,8 +233,8 @@ options! {
         "keep what a failed build has finished of its outputs";
     NoNetwork: ["no-network"], NONE, Last, "", Some(Counterpart::NoNetwork), "no_network, offline",
         "give hooks no network, and set DIB_OFFLINE=1";
-    Python: ["python"], Value::Required("python"), Last, "", None, "",
-        "Python interpreter for elements (not in this version)";
+    Python: ["python"], Value::Required("python"), Last, "/usr/bin/python3", None, "python",
+        "interpreter for the Python of elements: a program below /usr";
     Quiet: ["q", "quiet"], NONE, Last, "", None, "log.messages",
         "print no progress messages";
     QemuImgOptions: ["qemu-img-options"], Value::Required("option"), Last, "", Some(Counterpart::QemuImgOptions), "qemu_img_options",

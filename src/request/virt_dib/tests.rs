@@ -271,12 +271,7 @@ fn what_cannot_be_done_is_refused_by_name() {
     let both = Both::new();
     let (lib, elements) = (both.here("lib"), both.here("elements"));
     for (line, text) in [
-        ("--drive d.img e", "--drive is not supported yet"),
-        (
-            "--drive-format raw e",
-            "--drive-format is not supported yet",
-        ),
-        ("--python /bin/sh e", "--python is not supported yet"),
+        ("--python /opt/py e", "--python: no appliance has /opt/py"),
         (
             "--python no-such-python e",
             "no-such-python needed but not found",
