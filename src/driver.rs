@@ -190,7 +190,7 @@ fn announce(plan: &Plan, log: &mut LogWriter) {
     for notice in &plan.notices {
         log.say(&format!("WARNING safedib: {notice}"));
     }
-    for message in &plan.storage_messages {
+    for message in &plan.messages {
         log.say(message);
     }
     for line in stages::announcements(plan) {
@@ -252,7 +252,7 @@ impl Workspace {
         let all = all.filter_map(|dir| dir.on_disk.as_ref()).chain(&drive);
         for directory in all {
             make(directory, &|source| Error::Directory {
-                what: "TMP_DIR",
+                what: error::TMP_DIR,
                 directory: request.tmp_dir.clone(),
                 source,
             })?;

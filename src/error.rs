@@ -5,6 +5,10 @@
 
 use std::fmt;
 
+mod setting;
+
+pub use setting::{Setting, Syntax};
+
 /// An error that can be shown to a user.
 ///
 /// `Display` gives one lowercase sentence without a full stop that names what

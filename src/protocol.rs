@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Syntax;
 use crate::plan::{Phase, Step};
 pub use crate::request::Breaks;
 
@@ -44,6 +45,9 @@ pub struct Session {
     pub output_dir: PathBuf,
     /// `_LIB` inside the appliance.
     pub lib_dir: PathBuf,
+    /// The command whose options errors name.
+    #[serde(default)]
+    pub syntax: Syntax,
     /// The interpreter of Python scripts; `None`: the system's.
     #[serde(default)]
     pub python: Option<PathBuf>,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::error::Explain;
+use crate::error::{Explain, Setting, Syntax};
 use crate::plan::Phase;
 use crate::protocol::Failure;
 
@@ -112,14 +112,19 @@ impl Explain for Error {
             Error::NotDeployed => "add an element that provides operating-system, or look at what its root.d hooks print".to_owned(),
             Error::DuplicateHook(_) => "rename the hook in one of the elements, or leave one of them out".to_owned(),
             Error::MissingDirectory(path) => format!("let a root.d hook create $TARGET_ROOT/{path}"),
-            Error::TooSmall { tree_kib, .. } => format!(
-                "leave DIB_IMAGE_SIZE (--image-size) out, or set it to {} or more",
-                tree_kib.div_ceil(1 << 20) + 1
-            ),
+            Error::TooSmall { tree_kib, .. } => {
+                let least = tree_kib.div_ceil(1 << 20) + 1;
+                match Syntax::spoken() {
+                    Syntax::DiskImageCreate => format!(
+                        "leave DIB_IMAGE_SIZE (--image-size) out, or set it to {least} or more"
+                    ),
+                    Syntax::VirtDib => format!("give --size {least}G or more"),
+                }
+            }
             Error::Io { source, .. } | Error::Spawn { source, .. }
                 if source.raw_os_error() == Some(nix::libc::ENOSPC) =>
             {
-                "set TMP_DIR to a directory with more room, or use --no-tmpfs".to_owned()
+                Setting::more_room()
             }
             Error::NoPython(_) => "name its package in DIB_APPLIANCE_PACKAGES, or leave out --python".to_owned(),
             Error::Drive(error) => error.hint(),

@@ -81,6 +81,7 @@ pub fn main() -> ExitCode {
 
 /// Executes a session; how it ended, for the driver.
 fn serve(log: Log, session: Session) -> (Log, FromAgent) {
+    session.syntax.speak();
     let mut variables = Variables::new(session.environment);
     variables.set("TMP_BUILD_DIR", &session.build_dir);
     variables.set("TMP_IMAGE_DIR", &session.image_dir);

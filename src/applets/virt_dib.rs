@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::driver;
 use crate::elements::Phase;
-use crate::error::Error;
+use crate::error::{Error, Syntax};
 use crate::report::{LogWriter, Messages};
 use crate::request::virt_dib::{self, Line, Parsed, Style, PROGRAM};
 use crate::request::{variables, BuildRequest, Environment, HostFacts, MessageStyle};
@@ -18,6 +18,7 @@ const FAILURE: u8 = 1;
 
 /// Parses the command line, resolves the request and builds it.
 pub fn run(_name: &str, words: &[OsString]) -> ExitCode {
+    Syntax::VirtDib.speak();
     let caller = Environment::current();
     let (parsed, style) = parse(words, &caller);
     let opened = Messages::open(PROGRAM, message_style(&style));
@@ -43,6 +44,7 @@ pub fn run(_name: &str, words: &[OsString]) -> ExitCode {
 /// # Errors
 /// Whatever is wrong with the words or with what they name.
 pub(super) fn request(words: &[OsString]) -> Result<Option<BuildRequest>, Error> {
+    Syntax::VirtDib.speak();
     let caller = Environment::current();
     let (parsed, style) = parse(words, &caller);
     match parsed? {

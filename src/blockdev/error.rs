@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::error::Explain;
+use crate::error::{Explain, Setting};
 
 use super::yaml::YamlError;
 
@@ -277,13 +277,16 @@ impl Explain for Error {
             } => {
                 let least = disk.saturating_sub(*available).saturating_add(*needed);
                 format!(
-                    "the disk needs more than {} GiB: give --image-size (DIB_IMAGE_SIZE), or make \
-                     the partitions smaller",
-                    least >> 30
+                    "the disk needs more than {} GiB: give {}, or make the partitions smaller",
+                    least >> 30,
+                    Setting::ImageSize
                 )
             }
             Error::EmptyPartition { .. } => {
-                "raise --image-size (DIB_IMAGE_SIZE, in GiB), or make the partitions smaller".into()
+                format!(
+                    "raise {}, or make the partitions smaller",
+                    Setting::ImageSize
+                )
             }
             Error::LabelTooLong { .. } => {
                 "set a shorter label with --root-label or 'label:'".into()

@@ -15,7 +15,7 @@ use thiserror::Error as ThisError;
 use crate::appliance::microvm;
 use crate::appliance::namespace::{self, AgentCommand};
 use crate::appliance::{ApplianceSpec, HelperDisk};
-use crate::error::Explain;
+use crate::error::{Explain, Syntax};
 use crate::plan::{ApplianceKind, Share, Step, DRIVE_COPY};
 use crate::protocol::{Failure, Session};
 use crate::report::{utc_stamp, LogWriter, Timings};
@@ -219,6 +219,7 @@ impl Drive {
             image_dir: DRIVE_COPY.into(),
             output_dir: DRIVE_COPY.into(),
             lib_dir: Path::new(super::INSIDE).join("lib"),
+            syntax: Syntax::spoken(),
             python: None,
             breaks: Default::default(),
             steps: vec![step],
@@ -241,7 +242,7 @@ impl Drive {
             Err(End::Failed(_) | End::Died { .. }) => {
                 let how = ending.how.unwrap_or_else(|| "its machine died".into());
                 let hint = machine::hint_on_death(ApplianceKind::Microvm);
-                failed(how, Some(hint.to_owned()))
+                failed(how, Some(hint))
             }
         }
     }

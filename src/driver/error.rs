@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use nix::sys::signal::Signal;
 use thiserror::Error;
 
-use crate::error::Explain;
+use crate::error::{Explain, Setting};
 use crate::report::{BuildFailure, LogError};
 use crate::{appliance, output, plan};
 
 use super::DriveError;
+
+/// [`Error::Directory`]: the one for temporary trees.
+pub(super) const TMP_DIR: &str = "TMP_DIR";
 
 /// Why a build failed.
 #[derive(Debug, Error)]
@@ -123,8 +126,8 @@ impl Explain for Error {
             Error::Plan(error) => error.hint(),
             Error::Appliance(error) => error.hint(),
             Error::NotNamespaces(error) => Some(match error.hint() {
-                Some(hint) => format!("{hint}; or use --appliance microvm"),
-                None => "use --appliance microvm".into(),
+                Some(hint) => format!("{hint}; or use {}", Setting::Appliance("microvm")),
+                None => format!("use {}", Setting::Appliance("microvm")),
             }),
             Error::Microvm(error) => error.hint(),
             Error::Drive(error) => error.hint(),
@@ -132,9 +135,13 @@ impl Explain for Error {
             Error::Output(error) => error.hint(),
             Error::MissingTool { package, .. } => Some(format!("apt-get install {package}")),
             Error::OutputDirectory { directory, .. } => Some(format!(
-                "create {} or choose another place with -o",
-                directory.display()
+                "create {} or choose another place with {}",
+                directory.display(),
+                Setting::Output
             )),
+            Error::Directory { what: TMP_DIR, .. } => {
+                Some(format!("set {} to a directory you own", Setting::TmpDir))
+            }
             Error::Directory { what, .. } => Some(format!("set {what} to a directory you own")),
             Error::Failed(error) => error.hint(),
             Error::ApplianceDied { hint, .. } => Some(hint.clone()),

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::appliance::microvm::{self, Machine};
 use crate::appliance::namespace::{AgentCommand, Janitor};
 use crate::appliance::{self, ApplianceSpec, Running};
-use crate::error::reason;
+use crate::error::{reason, Setting, Syntax};
 use crate::plan::{Abilities, ApplianceKind, Plan, PlannedTool};
 use crate::report::LogWriter;
 use crate::request::{ApplianceChoice, BuildRequest};
@@ -120,15 +120,21 @@ pub(super) fn start(
 }
 
 /// What to try when an appliance has died.
-pub(super) fn hint_on_death(kind: ApplianceKind) -> &'static str {
+pub(super) fn hint_on_death(kind: ApplianceKind) -> String {
     match kind {
-        ApplianceKind::Microvm => {
+        ApplianceKind::Microvm => format!(
             "this is not a failed hook: if it ran out of memory give it more with --memsize; \
-             its disk is in TMP_DIR, which must have room"
-        }
+             its disk is in {}, which must have room",
+            Setting::TmpDir
+        ),
         ApplianceKind::Namespace => {
-            "this is not a failed hook: look for the out-of-memory killer (dmesg), \
-             or set DIB_NO_TMPFS=1 to build on disk"
+            let look = "this is not a failed hook: look for the out-of-memory killer (dmesg)";
+            match Syntax::spoken() {
+                Syntax::DiskImageCreate => {
+                    format!("{look}, or set DIB_NO_TMPFS=1 to build on disk")
+                }
+                Syntax::VirtDib => look.to_owned(),
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::appliance::namespace::{self, AgentCommand};
 use crate::appliance::{ApplianceSpec, Ending, Running, WorkDir};
+use crate::error::Syntax;
 use crate::plan::{ApplianceKind, Plan, Share, Stage, RAW_DISK};
 use crate::protocol::{Failure, Session};
 use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
@@ -156,6 +157,7 @@ fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Works
         image_dir: image.path.clone(),
         output_dir: output_dir(),
         lib_dir: Path::new(INSIDE).join("lib"),
+        syntax: Syntax::spoken(),
         python: request.python.clone(),
         breaks: request.breaks.clone(),
         steps: steps.iter().map(|planned| planned.step.clone()).collect(),
@@ -183,7 +185,7 @@ fn failure(request: &BuildRequest, plan: &Plan, stage: &Stage, end: End, ending:
                 .unwrap_or_else(|| "its channel was closed".into()),
             hint: match ending.trouble {
                 Some(trouble) => trouble.hint,
-                None => machine::hint_on_death(stage.kind).to_owned(),
+                None => machine::hint_on_death(stage.kind),
             },
         },
         End::Signal(signal) => Error::interrupted(signal),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::Explain;
+use crate::error::{Explain, Setting};
 
 /// What can be wrong with the elements of a request.
 #[derive(Debug, thiserror::Error)]
@@ -149,11 +149,12 @@ impl Explain for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Error::NotADirectory { entry } if entry.as_os_str().is_empty() => {
-                Some("remove the empty entry (a leading, trailing or double colon) from ELEMENTS_PATH".into())
+                Some(format!("remove the empty entry (a leading, trailing or double colon) from {}", Setting::ElementsPath))
             }
             Error::NotADirectory { entry } => Some(format!(
-                "remove {} from ELEMENTS_PATH, or create it",
-                entry.display()
+                "remove {} from {}, or create it",
+                entry.display(),
+                Setting::ElementsPath
             )),
             Error::Unreadable { path, .. } => {
                 Some(format!("make {} readable for you", path.display()))
@@ -182,7 +183,7 @@ impl Explain for Error {
                 quoted(conflicts.iter().map(|(requested, _)| requested))
             )),
             Error::MissingOperatingSystem { candidates } if candidates.is_empty() => {
-                Some("no element on ELEMENTS_PATH provides operating-system; add diskimage-builder's elements directory".into())
+                Some(format!("no element of {} provides operating-system; add diskimage-builder's elements directory", Setting::ElementsPath))
             }
             Error::MissingOperatingSystem { candidates } => {
                 Some(format!("add one of {}", quoted(candidates.iter())))
@@ -200,7 +201,10 @@ fn missing_hint(name: &str, suggestions: &[String]) -> String {
         return "element-deps cannot hold comments: remove the line".into();
     }
     if suggestions.is_empty() {
-        return "check the spelling, or add the directory that holds it to ELEMENTS_PATH".into();
+        return format!(
+            "check the spelling, or add the directory that holds it to {}",
+            Setting::ElementsPath
+        );
     }
     format!("did you mean {}?", quoted(suggestions.iter()))
 }

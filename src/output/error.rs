@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::blockdev;
-use crate::error::Explain;
+use crate::error::{Explain, Setting};
 
 /// Any failure to make an output.
 #[derive(Debug, thiserror::Error)]
@@ -152,19 +152,19 @@ impl Explain for Error {
             Error::MissingTool { package, .. } => {
                 Some(format!("install the Debian package {package}"))
             }
-            Error::TooSmall { tail, .. } if tail.contains("journal size too big") => Some(
-                "the journal takes at most half of the filesystem: lower --mkfs-journal-size \
-                 (DIB_JOURNAL_SIZE, in MiB) or raise --image-size (DIB_IMAGE_SIZE, in GiB)"
-                    .into(),
-            ),
-            Error::TooSmall { .. } => Some(
-                "raise --image-size (DIB_IMAGE_SIZE, in GiB) or DIB_IMAGE_EXTRA_SIZE (in MiB), \
-                 or give the partition more room"
-                    .into(),
-            ),
-            Error::CannotPopulate { .. } => {
-                Some("use ext4 (FS_TYPE=ext4 or 'type: ext4' in the configuration)".into())
-            }
+            Error::TooSmall { tail, .. } if tail.contains("journal size too big") => Some(format!(
+                "the journal takes at most half of the filesystem: lower {} or raise {}",
+                Setting::JournalSize,
+                Setting::ImageSize
+            )),
+            Error::TooSmall { .. } => Some(format!(
+                "raise {}, or give the partition more room",
+                Setting::ImageRoom
+            )),
+            Error::CannotPopulate { .. } => Some(format!(
+                "use ext4 ({} or 'type: ext4' in the configuration)",
+                Setting::FsType("ext4")
+            )),
             Error::NoContainerClient => Some("install docker.io or podman".into()),
             Error::BlockDevice(error) => error.hint(),
             _ => None,

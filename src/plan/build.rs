@@ -41,8 +41,8 @@ pub struct Plan {
     pub environment_files: Vec<EnvironmentFile>,
     /// Files in phase directories that do not run as their author may think.
     pub notices: Vec<HookNotice>,
-    /// Log lines about the chosen block-device configuration.
-    pub storage_messages: Vec<String>,
+    /// Log lines about what was chosen: the block-device configuration, a ramdisk.
+    pub messages: Vec<String>,
     /// Elements that are left out, whoever asks for them.
     pub excluded_elements: Vec<String>,
     /// Names of scripts that are left out of every element.
@@ -144,10 +144,16 @@ impl Plan {
             network: !request.no_network,
             tools: tools::tools(request, &set, &outputs, &storage.layout, &route),
             overrides: catalog.overrides,
-            storage_messages: storage.messages,
+            messages: outputs::ramdisk_by(request, &set)
+                .map(|name| {
+                    format!("Element '{name}' makes this a ramdisk build: no format is made")
+                })
+                .into_iter()
+                .chain(storage.messages)
+                .collect(),
+            hook_outputs: outputs::hook_outputs(request, &set),
             elements: set,
             outputs,
-            hook_outputs: outputs::hook_outputs(request),
             steps,
             hooks: merged.hooks.into_values().flatten().collect(),
             environment_files: merged.environment_files,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::elements::BlockDeviceUse;
-use crate::error::Explain;
+use crate::error::{Explain, Setting};
 use crate::{blockdev, elements, request};
 
 /// Why a request cannot be planned.
@@ -124,20 +124,21 @@ impl Explain for Error {
             Error::BlockDeviceConfig { .. } => Some(
                 "DIB_BLOCK_DEVICE_CONFIG takes YAML text, or file:// and an absolute path".into(),
             ),
-            Error::Lack(_) => Some(
-                "let the build choose (--appliance auto), or ask for a virtual machine \
-                 (--appliance microvm)"
-                    .into(),
-            ),
+            Error::Lack(_) => Some(format!(
+                "let the build choose ({}), or ask for a virtual machine ({})",
+                Setting::Appliance("auto"),
+                Setting::Appliance("microvm")
+            )),
             Error::BlockDeviceHook {
                 element, asked_by, ..
             } => Some(format!(
                 "leave out '{element}' and what asks for it ({asked_by}); \
                  say what it makes in DIB_BLOCK_DEVICE_CONFIG"
             )),
-            Error::DiskElsewhere { .. } => {
-                Some("leave out 'directory': outputs are written beside -o".into())
-            }
+            Error::DiskElsewhere { .. } => Some(format!(
+                "leave out 'directory': outputs are written beside {}",
+                Setting::Output
+            )),
             Error::BlockSize(_) => Some("use 512 (the default), 1024, 2048 or 4096".into()),
         }
     }

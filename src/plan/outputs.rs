@@ -36,6 +36,9 @@ impl PlannedOutput {
 /// A ramdisk build, and an element whose name contains `no-final-image`,
 /// suppress what upstream converts at the end (compat 7.027).
 pub fn outputs(request: &BuildRequest, set: &ElementSet) -> Vec<PlannedOutput> {
+    if ramdisk_by(request, set).is_some() {
+        return Vec::new();
+    }
     let suppressed = request.ramdisk || set.names().join(" ").contains("no-final-image");
     let image = request.image_path();
     let mut outputs: Vec<PlannedOutput> = request
@@ -83,10 +86,21 @@ pub struct HookOutput {
 /// Extensions of what the ramdisk elements of all versions write (compat 7.029).
 const RAMDISK: [&str; 2] = ["initramfs", "kernel"];
 
+/// The element that makes a build one of a ramdisk without anybody asking for
+/// that, if there is one (compat 10.028).
+pub fn ramdisk_by(request: &BuildRequest, set: &ElementSet) -> Option<&'static str> {
+    let is_in = |name: &&str| set.names().contains(name);
+    request
+        .ramdisk_by
+        .filter(|_| !request.ramdisk)
+        .filter(is_in)
+}
+
 /// What hooks write in a ramdisk build; nothing in others.
-pub fn hook_outputs(request: &BuildRequest) -> Vec<HookOutput> {
+pub fn hook_outputs(request: &BuildRequest, set: &ElementSet) -> Vec<HookOutput> {
     let image = request.image_path();
-    let extensions = RAMDISK.iter().filter(|_| request.ramdisk);
+    let ramdisk = request.ramdisk || ramdisk_by(request, set).is_some();
+    let extensions = RAMDISK.iter().filter(|_| ramdisk);
     extensions
         .map(|extension| {
             let below = request

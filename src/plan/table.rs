@@ -62,7 +62,7 @@ impl Plan {
         for (used, hidden) in &self.overrides {
             writeln!(f, "  {} overrides {}", used.display(), hidden.display())?;
         }
-        for message in &self.storage_messages {
+        for message in &self.messages {
             writeln!(f, "  {message}")?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::elements::{Hook, Phase};
-use crate::error::Explain;
+use crate::error::{Explain, Setting};
 use crate::protocol::Failure;
 use crate::request::LogOptions;
 
@@ -147,9 +147,11 @@ impl Explain for BuildFailure {
                 .iter()
                 .any(|line| line.contains("No space left on device"))
                 .then(|| {
-                    "a filesystem of the appliance is full: set TMP_DIR to a directory with more \
-                     room, or use --no-tmpfs; if it is the image's, raise --image-size"
-                        .to_owned()
+                    format!(
+                        "a filesystem of the appliance is full: {}; if it is the image's, raise {}",
+                        Setting::more_room(),
+                        Setting::ImageSize
+                    )
                 }),
         }
     }

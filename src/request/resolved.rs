@@ -15,6 +15,8 @@ pub struct BuildRequest {
     pub program: String,
     /// `ramdisk-image-create` semantics.
     pub ramdisk: bool,
+    /// An element that makes it a ramdisk build, too, of which no format is made.
+    pub ramdisk_by: Option<&'static str>,
     /// `ARCH`, in Debian's spelling by default.
     pub arch: String,
     /// `IMAGE_NAME` as hooks see it: may be relative, extension already stripped.

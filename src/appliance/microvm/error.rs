@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::error::Explain;
+use crate::error::{Explain, Setting, Syntax};
 
 /// Why the microvm appliance cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -137,15 +137,16 @@ pub enum Cause {
 
 impl Cause {
     /// What to change.
-    pub(super) fn hint(self) -> Option<&'static str> {
-        match self {
-            Cause::Memory => Some("give it more memory: --memsize MIB"),
-            Cause::Disk => Some("set TMP_DIR to a directory with more room"),
-            Cause::ImageDisk => {
-                Some("make room where the image goes, or choose another place with -o")
-            }
-            Cause::Panic => None,
-        }
+    pub(super) fn hint(self) -> Option<String> {
+        Some(match self {
+            Cause::Memory => "give it more memory: --memsize MIB".to_owned(),
+            Cause::Disk => format!("set {} to a directory with more room", Setting::TmpDir),
+            Cause::ImageDisk => format!(
+                "make room where the image goes, or choose another place with {}",
+                Setting::Output
+            ),
+            Cause::Panic => return None,
+        })
     }
 }
 
@@ -178,7 +179,7 @@ impl std::fmt::Display for Death {
 
 impl Death {
     fn hint(&self) -> Option<String> {
-        self.cause?.hint().map(str::to_owned)
+        self.cause?.hint()
     }
 }
 
@@ -203,28 +204,44 @@ impl Error {
 }
 
 /// The cache is seldom the one that is full: it is written once.
-const NO_ROOM: &str = "set TMP_DIR to a directory with more room; appliances are kept in \
-    ~/.cache/safedib (XDG_CACHE_HOME)";
+fn no_room() -> String {
+    let kept = match Syntax::spoken() {
+        Syntax::DiskImageCreate => "~/.cache/safedib (XDG_CACHE_HOME)",
+        Syntax::VirtDib => "~/.cache/safedib (LIBGUESTFS_CACHEDIR)",
+    };
+    format!(
+        "set {} to a directory with more room; appliances are kept in {kept}",
+        Setting::TmpDir
+    )
+}
 
 impl Explain for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Error::NoDpkg(_) => {
-                "use --appliance namespace; the microvm appliance is made on Debian and its kin only"
-                    .to_owned()
+                format!(
+                    "use {}; the microvm appliance is made on Debian and its kin only",
+                    Setting::Appliance("namespace")
+                )
             }
             Error::MissingPackage { .. } | Error::MissingProgram { .. } => return self.mend(),
             Error::NoKernel | Error::NoModule { .. } => {
                 format!("install a kernel, on Debian: {}", self.mend()?)
-            },
+            }
             Error::KernelUnreadable(_) => format!("run as root: {}", self.mend()?),
             Error::Interactive => {
-                "use --appliance namespace for builds with break=".to_owned()
+                format!(
+                    "use {} for builds with break=",
+                    Setting::Appliance("namespace")
+                )
             }
             Error::NotStarted(death) => return death.hint(),
             Error::Deadline { death, .. } => {
                 return Some(death.hint().unwrap_or_else(|| {
-                    "the machine is very slow or hangs: try --appliance microvm,tcg, or --memsize with more than it has".to_owned()
+                    format!(
+                    "the machine is very slow or hangs: try {}, or --memsize with more than it has",
+                    Setting::Appliance("microvm,tcg")
+                )
                 }))
             }
             Error::RootWithoutNamespace(_) => format!(
@@ -233,13 +250,9 @@ impl Explain for Error {
             ),
             Error::Share { .. } => "share the directory that it lies in".to_owned(),
             Error::Host(error) => return error.hint(),
-            Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                NO_ROOM.to_owned()
-            }
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => no_room(),
             // strerror(ENOSPC), which every program prints.
-            Error::Tool { message, .. } if message.contains("No space left on device") => {
-                NO_ROOM.to_owned()
-            }
+            Error::Tool { message, .. } if message.contains("No space left on device") => no_room(),
             Error::Tool { .. } | Error::Io { .. } => return None,
         })
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::command::Command;
 use super::system::Failure;
 use crate::blockdev;
-use crate::error::Explain;
+use crate::error::{Explain, Setting};
 
 /// Any failure to make or to release devices.
 #[derive(Debug, thiserror::Error)]
@@ -158,7 +158,7 @@ impl Explain for Error {
                  configuration, and --mkfs-options (MKFS_OPTS) for the root filesystem"
                     .into(),
             ),
-            Error::SmallMedium { .. } => Some("raise --image-size (DIB_IMAGE_SIZE, in GiB)".into()),
+            Error::SmallMedium { .. } => Some(format!("raise {}", Setting::ImageSize)),
             Error::Rollback { first, .. } => first.hint(),
             _ => None,
         }

@@ -154,6 +154,7 @@ fn freeze(
     Ok(BuildRequest {
         program: raw.program.clone(),
         ramdisk: raw.ramdisk,
+        ramdisk_by: None,
         arch: prepared.arch,
         image_name: prepared.image_name,
         formats: prepared.formats,

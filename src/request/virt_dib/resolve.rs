@@ -285,6 +285,7 @@ fn adapt(
         attach(request, drive, line, host);
     }
     request.size.fixed = true;
+    request.ramdisk_by = Some("ironic-agent");
     let base_name = request.image_path().base_name;
     request.side_directory = Some(format!("{base_name}.d"));
     request

@@ -154,6 +154,7 @@ fn comparable(mut request: BuildRequest) -> BuildRequest {
     // virt-dib has one fixed size, one directory for side files, no old images,
     // and finds upstream's elements and temporary directory in its own way.
     request.size.fixed = false;
+    request.ramdisk_by = None;
     request.side_directory = None;
     request.overwrite_old_image = false;
     request.base_elements = None;
@@ -255,6 +256,45 @@ fn only_what_is_carried_is_seen() {
 }
 
 #[test]
+fn another_python_is_named_and_the_usual_one_is_not() {
+    let both = Both::new();
+    let (lib, elements) = (both.here("lib"), both.here("elements"));
+    let python = |name: &str| {
+        let line = format!("-B {lib} -p {elements} --python {name} debian");
+        both.ours(&line).unwrap().python
+    };
+    assert_eq!(python("perl"), Some("/usr/bin/perl".into()));
+    assert_eq!(python("/usr/bin/python3"), None);
+    assert_eq!(python("python3"), None);
+}
+
+#[test]
+fn a_helper_drive_has_home_and_cache_of_all_but_extra_data() {
+    let both = Both::new();
+    let (lib, elements) = (both.here("lib"), both.here("elements"));
+    let request = |words: &str| {
+        let line = format!("-B {lib} -p {elements} --drive d.img {words} debian");
+        both.ours(&line).unwrap()
+    };
+    let plain = request("");
+    let drive = plain.helper_drive.as_ref().unwrap();
+    assert_eq!(drive.file, both.host.cwd.join("d.img"));
+    assert_eq!((&drive.format, &drive.extra_data_cache), (&None, &None));
+    let seen = |name: &str| plain.environment.get(std::ffi::OsStr::new(name)).cloned();
+    assert_eq!(seen("HOME"), Some(request::DRIVE_HOME.into()));
+    let cache = "/run/safedib/home/.cache/image-create";
+    assert_eq!(seen("DIB_IMAGE_CACHE"), Some(cache.into()));
+    let own =
+        |request: &BuildRequest, name: &str| request.extra_data_environment.get(name).cloned();
+    assert_eq!(own(&plain, "HOME").as_deref(), Some("/home/u"));
+    assert_eq!(own(&plain, "DIB_IMAGE_CACHE"), None);
+    let both_caches = request("--drive-format raw --image-cache /c");
+    assert_eq!(own(&both_caches, "DIB_IMAGE_CACHE").as_deref(), Some("/c"));
+    let drive = both_caches.helper_drive.unwrap();
+    assert_eq!(drive.format.as_deref(), Some("raw"));
+}
+
+#[test]
 fn old_elements_get_no_block_device_element() {
     let both = Both::new();
     let (lib, elements, old) = (both.here("lib"), both.here("elements"), both.here("old"));
@@ -271,7 +311,6 @@ fn what_cannot_be_done_is_refused_by_name() {
     let both = Both::new();
     let (lib, elements) = (both.here("lib"), both.here("elements"));
     for (line, text) in [
-        ("--python /opt/py e", "--python: no appliance has /opt/py"),
         (
             "--python no-such-python e",
             "no-such-python needed but not found",
@@ -288,6 +327,10 @@ fn what_cannot_be_done_is_refused_by_name() {
             .unwrap_err();
         assert!(error.to_string().contains(text), "{line}: {error}");
     }
+    let error = both
+        .ours(&format!("-B {lib} -p {elements} --python {lib}/die e"))
+        .unwrap_err();
+    assert!(matches!(error, Error::HiddenPython(_)), "{error}");
     let error = both
         .ours(&format!("-B {elements} -p {elements} e"))
         .unwrap_err();
