@@ -53,6 +53,10 @@ pub struct Session {
     pub python: Option<PathBuf>,
     /// The user's `break=` settings.
     pub breaks: Breaks,
+    /// If a step fails, what there is of the image becomes this disk in the
+    /// output directory.
+    #[serde(default)]
+    pub rescue: Option<String>,
     /// What is done, in order.
     pub steps: Vec<Step>,
 }

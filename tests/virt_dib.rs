@@ -6,6 +6,7 @@ mod common;
 use std::fs;
 use std::process::Command;
 
+use common::machine::machine;
 use common::{callers, tool, Caller, Run};
 
 /// A library as far as `-B` looks.
@@ -226,6 +227,124 @@ fn what_a_failed_build_has_finished_is_kept_on_demand() {
 }
 
 #[test]
+fn the_named_python_runs_the_elements_python() {
+    for caller in callers() {
+        let run = build(&caller, "tar")
+            .element_file(
+                "asks",
+                "root.d/05-ask",
+                "#!/bin/bash\nset -eu\n$DIB_PYTHON_EXEC -e 'print \"perl $^V\\n\"'\n",
+            )
+            .args(["--python", "perl", "asks", "safedib-one-file"]);
+        let outcome = run.run().success();
+        assert!(outcome.stdout.contains("perl v5"), "{outcome}");
+    }
+    let outcome = build(&Caller::Current, "tar")
+        .args(["--python", "/etc/passwd", "safedib-one-file"])
+        .run();
+    outcome.failure(1, &["--python: no appliance has /etc/passwd", "below /usr"]);
+}
+
+#[test]
+fn the_element_ironic_agent_makes_a_ramdisk() {
+    for caller in callers() {
+        let write = "#!/bin/sh\necho i > \"$IMAGE_NAME.initramfs\"\n";
+        let run = build(&caller, "raw,tar")
+            .element_file("ironic-agent", "cleanup.d/99-write", write)
+            .element_file("wants", "element-deps", "ironic-agent\n")
+            .args(["--checksum", "wants", "safedib-one-file"]);
+        let outcome = run.run().success().leaves(&["x.d"]);
+        for text in [
+            "'ironic-agent' makes this a ramdisk build",
+            "no hook has written x.d/x.kernel",
+        ] {
+            assert!(outcome.stdout.contains(text), "{text}: {outcome}");
+        }
+        let text = fs::read_to_string(run.dir.join("x.d/x.initramfs")).unwrap();
+        assert_eq!(text, "i\n");
+    }
+}
+
+#[test]
+fn hints_name_the_options_of_this_command() {
+    let outcome = build(&Caller::Current, "tar").args(["no-such-thing"]).run();
+    outcome.failure(1, &["add the directory that holds it to -p"]);
+    let outcome = build(&Caller::Current, "raw")
+        .args(["--size", "1M", "safedib-fake-os"])
+        .run();
+    let outcome = outcome.failure(1, &["hint: "]);
+    assert!(outcome.stderr.contains("--size"), "{outcome}");
+    assert!(!outcome.stderr.contains("--image-size"), "{outcome}");
+}
+
+#[test]
+fn the_variables_of_libguestfs_shape_the_machine() {
+    let Some(_machine) = machine() else { return };
+    let caller = &callers()[0];
+    let run = build(caller, "tar");
+    let (hv, big) = (run.home().join("hv"), run.tmp().join("big"));
+    let log = run.home().join("hv.log");
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >> {}\nexec qemu-system-x86_64 \"$@\"\n",
+        log.display()
+    );
+    fs::write(&hv, script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&hv, mode).unwrap();
+    fs::create_dir(&big).unwrap();
+    run.give(&big);
+    let run = run
+        .env("DIB_APPLIANCE", "microvm")
+        .env("LIBGUESTFS_HV", &hv)
+        .env("LIBGUESTFS_TMPDIR", &big)
+        .env("LIBGUESTFS_MEMSIZE", "700")
+        .env("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg")
+        .env("LIBGUESTFS_TRACE", "1")
+        .env("LIBGUESTFS_DEBUG", "1")
+        .args(["safedib-one-file"]);
+    let mut command = run.command();
+    let output = command.output().unwrap();
+    fs::remove_dir(&big).unwrap();
+    let outcome = run.outcome(output, Default::default()).success();
+    for text in [
+        format!("Building in {}/", big.display()),
+        "microvm runs with TCG: LIBGUESTFS_BACKEND_SETTINGS asks for it".to_owned(),
+    ] {
+        assert!(outcome.stdout.contains(&text), "{text}: {outcome}");
+    }
+    for text in [
+        "safedib: trace: run hooks of root.d",
+        "requested: safedib-one-file",
+    ] {
+        assert!(outcome.stderr.contains(text), "{text}: {outcome}");
+    }
+    assert!(fs::read_to_string(log).unwrap().contains(" -m 700M "));
+}
+
+#[test]
+fn a_hook_that_fails_leaves_its_disk_on_demand() {
+    for caller in callers() {
+        for phase in ["install.d", "finalise.d"] {
+            let hook = "#!/bin/sh\necho here > /trace\nexit 3\n";
+            let fails = |option: &[&str]| {
+                build(&caller, "raw,qcow2")
+                    .element_file("fails", &format!("{phase}/50-fails"), hook)
+                    .args(option.iter().copied())
+                    .args(["fails", "safedib-fake-os"])
+            };
+            let run = fails(&["--no-delete-on-failure"]);
+            let outcome = run.run().failure(1, &["`50-fails`"]).leaves(&["x.raw"]);
+            assert!(outcome.stdout.contains("Kept x.raw of"), "{outcome}");
+            let raw = run.dir.join("x.raw");
+            tool(Command::new("/sbin/e2fsck").arg("-fn").arg(&raw));
+            let mut debugfs = Command::new("/sbin/debugfs");
+            let trace = tool(debugfs.args(["-R", "cat /trace"]).arg(&raw));
+            assert_eq!(trace, "here\n", "{phase}: {outcome}");
+        }
+    }
+}
+
+#[test]
 fn questions_are_answered_without_elements() {
     let ask = |word: &str| Run::new(&Caller::Current, "virt-dib").args([word]).run();
     let listing = ask("--machine-readable").success().stdout;
@@ -262,8 +381,25 @@ fn its_plan_is_shown() {
         "--skip-base",
         "--name",
         "x",
+        "--exclude-element",
+        "unwanted",
+        "--exclude-script",
+        "10-a",
+        "--exclude-script",
+        "10-b",
+        "--drive",
+        "/srv/drive.img",
+        "--drive-format",
+        "qcow2",
         "safedib-fake-os",
     ]);
     let outcome = run.run().success();
-    assert!(outcome.stdout.contains("x.qcow2"), "{outcome}");
+    for text in [
+        "x.qcow2",
+        "excluded elements: unwanted\n",
+        "excluded scripts: 10-a 10-b\n",
+        "helper drive\n  /srv/drive.img (format: qcow2)",
+    ] {
+        assert!(outcome.stdout.contains(text), "{text}: {outcome}");
+    }
 }

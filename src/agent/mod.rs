@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::plan::Step;
+use crate::plan::{self, Step};
 use crate::protocol::{FromAgent, Session};
 
 mod breaks;
@@ -99,24 +99,38 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
         trees: BTreeMap::new(),
         devices: None,
     };
+    let steps = session.steps;
     let mut running = 0;
     let result = prepare(&mut context, session.python.as_deref()).and_then(|()| {
-        session
-            .steps
-            .into_iter()
-            .enumerate()
-            .try_for_each(|(index, step)| {
-                running = index;
-                execute(&mut context, index, step)
-            })
+        steps.iter().enumerate().try_for_each(|(index, step)| {
+            running = index;
+            execute(&mut context, index, step.clone())
+        })
     });
     let end = match result {
         Ok(()) => FromAgent::Finished,
-        Err(error) => FromAgent::Failed {
-            failure: error.into_failure(running),
-        },
+        Err(error) => {
+            if let Some(output) = &session.rescue {
+                rescue(&mut context, &steps, running, output);
+            }
+            FromAgent::Failed {
+                failure: error.into_failure(running),
+            }
+        }
     };
     (context.log, end)
+}
+
+/// Makes a disk of what there is; that this can fail, too, is only told.
+fn rescue(context: &mut Context, steps: &[Step], failed: usize, output: &str) {
+    let steps = plan::rescue(steps, failed, output);
+    let done = steps
+        .into_iter()
+        .try_for_each(|step| dispatch::execute(context, step));
+    if let Err(error) = done {
+        // Nobody listens if this fails.
+        let _ = context.say(format!("Cannot keep the disk of the failed build: {error}"));
+    }
 }
 
 fn prepare(context: &mut Context, python: Option<&Path>) -> Result<(), Error> {

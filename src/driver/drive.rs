@@ -222,6 +222,7 @@ impl Drive {
             syntax: Syntax::spoken(),
             python: None,
             breaks: Default::default(),
+            rescue: None,
             steps: vec![step],
         };
         let end = session::run(&*running, session, log, &mut Timings::default());

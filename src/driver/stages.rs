@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::appliance::namespace::{self, AgentCommand};
 use crate::appliance::{ApplianceSpec, Ending, Running, WorkDir};
 use crate::error::Syntax;
-use crate::plan::{ApplianceKind, Plan, Share, Stage, RAW_DISK};
+use crate::plan::{ApplianceKind, Plan, PlannedOutput, Share, Stage, RAW_DISK};
 use crate::protocol::{Failure, Session};
 use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
-use crate::request::BuildRequest;
+use crate::request::{BuildRequest, OutputFormat};
 
 use super::session::{self, End};
 use super::{drive, machine, own_binary, own_directories, Error, Workspace, INSIDE};
@@ -160,8 +160,16 @@ fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Works
         syntax: Syntax::spoken(),
         python: request.python.clone(),
         breaks: request.breaks.clone(),
+        rescue: rescue(request, plan),
         steps: steps.iter().map(|planned| planned.step.clone()).collect(),
     }
+}
+
+/// The raw disk that is kept of a failed build.
+fn rescue(request: &BuildRequest, plan: &Plan) -> Option<String> {
+    let raw = |output: &&PlannedOutput| output.format == OutputFormat::Raw;
+    let output = plan.outputs.iter().find(raw)?;
+    request.keep_on_failure.then(|| output.staged.clone())
 }
 
 fn failure(request: &BuildRequest, plan: &Plan, stage: &Stage, end: End, ending: Ending) -> Error {

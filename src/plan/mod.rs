@@ -6,6 +6,7 @@
 mod build;
 mod error;
 mod outputs;
+mod rescue;
 mod route;
 mod shares;
 mod stages;
@@ -19,6 +20,7 @@ pub use crate::elements::{HookCopy, Location, Phase};
 pub use build::{Plan, PlanInputs, SessionPaths};
 pub use error::{Error, Lack};
 pub use outputs::{HookOutput, PlannedOutput};
+pub use rescue::rescue;
 pub use route::Abilities;
 pub use shares::Share;
 pub use stages::Stage;

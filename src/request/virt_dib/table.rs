@@ -230,7 +230,7 @@ options! {
     Network: ["network"], NONE, Last, "", None, "no_network",
         "give hooks a network; this is the default";
     NoDeleteOnFailure: ["no-delete-on-failure"], NONE, Last, "", None, "keep_on_failure",
-        "keep what a failed build has finished of its outputs";
+        "keep what a failed build has finished of its outputs, and its disk if raw is among them";
     NoNetwork: ["no-network"], NONE, Last, "", Some(Counterpart::NoNetwork), "no_network, offline",
         "give hooks no network, and set DIB_OFFLINE=1";
     Python: ["python"], Value::Required("python"), Last, "/usr/bin/python3", None, "python",
