@@ -15,7 +15,8 @@ const FETCH: &str = "#!/bin/bash\nset -eu\n\
     f=$DIB_IMAGE_CACHE/fetched\n\
     if [ -e $f ]; then echo \"found $(cat $f) in $f\"; else echo fetching; echo once > $f; fi\n\
     echo \"home $HOME\"\n\
-    mkdir -p $HOME/.config; echo 1 >> $HOME/.config/count\n";
+    mkdir -p $HOME/.config; echo 1 >> $HOME/.config/count\n\
+    echo \"owner $(stat -c %u:%g $HOME/.config)\"; chown -R 5:6 $HOME/.config\n";
 
 /// A library as far as `-B` looks.
 fn lib(run: &Run) -> String {
@@ -150,6 +151,7 @@ fn what_one_build_fetches_the_next_one_finds() {
     let texts = [
         "found once in /run/safedib/home/.cache/image-create/fetched",
         "home /run/safedib/home\n",
+        "owner 5:6\n",
         &format!("extra-data: {home} {cache}\n"),
     ];
     for text in texts {

@@ -218,3 +218,29 @@ fn long_lines_keep_their_bytes_and_are_judged_by_their_beginning() {
     noise.extend_from_slice(&long);
     assert_eq!(filtered(&[&noise]), b"next\n");
 }
+
+#[test]
+fn a_copy_has_what_comes_while_it_is_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("copy");
+    let out = Shared::default();
+    let mut log = LogWriter::new(&bare(), out.clone()).unwrap();
+    log.say("before");
+    log.open_copy(&path).unwrap();
+    assert!(matches!(log.open_copy(&path), Err(LogError::Open { .. })));
+    log.feed(b"a hook\nunfinished");
+    log.record_in_copy("only there");
+    log.close_copy();
+    log.say("after");
+    let copy = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = copy
+        .lines()
+        .filter_map(|line| Some(line.split_once(" | ")?.1))
+        .collect();
+    assert_eq!(lines, ["a hook", "unfinished", "only there"]);
+    let shown = String::from_utf8(out.take()).unwrap();
+    assert!(
+        !shown.contains("only there") && shown.contains("after"),
+        "{shown}"
+    );
+}
