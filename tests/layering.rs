@@ -23,6 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "elements",
             "blockdev",
             "helpers",
+            "yaml",
         ],
     ),
     (
@@ -57,10 +58,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("protocol", &["plan", "request", "elements", "blockdev"]),
     ("plan", &["request", "elements", "blockdev"]),
-    ("request", &[]),
+    ("request", &["yaml"]),
     ("elements", &[]),
-    ("blockdev", &[]),
+    ("blockdev", &["yaml"]),
     ("helpers", &[]),
+    ("yaml", &[]),
     ("error", &[]),
 ];
 

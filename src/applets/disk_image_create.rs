@@ -12,7 +12,7 @@ use super::{fail, print};
 
 /// Parses the command line, resolves the request and builds it.
 pub fn run(name: &str, words: &[OsString]) -> ExitCode {
-    match parse(name, words) {
+    match request(name, words, &Environment::current()) {
         Ok(Some(request)) => build(name, &request),
         Ok(None) => ExitCode::SUCCESS,
         Err(error) => fail(name, &error),
@@ -24,9 +24,12 @@ pub fn run(name: &str, words: &[OsString]) -> ExitCode {
 ///
 /// # Errors
 /// Whatever is wrong with the words or with what they name.
-pub(super) fn parse(name: &str, words: &[OsString]) -> Result<Option<BuildRequest>, Error> {
-    let environment = Environment::current();
-    let raw = match request::parse(name, words, &environment)? {
+pub(super) fn request(
+    name: &str,
+    words: &[OsString],
+    environment: &Environment,
+) -> Result<Option<BuildRequest>, Error> {
+    let raw = match request::parse(name, words, environment)? {
         Parsed::Help(text) => {
             print(&text);
             return Ok(None);
@@ -38,7 +41,7 @@ pub(super) fn parse(name: &str, words: &[OsString]) -> Result<Option<BuildReques
         Parsed::Build(raw) => raw,
     };
     let facts = HostFacts::gather()?;
-    let request = request::resolve(&raw, &environment, &facts)?;
+    let request = request::resolve(&raw, environment, &facts)?;
     Ok(Some(request))
 }
 

@@ -3,6 +3,7 @@
 
 mod dib_block_device;
 mod disk_image_create;
+mod diskimage_builder;
 mod doctor;
 mod install_links;
 mod plan;
@@ -30,7 +31,7 @@ struct Applet {
 }
 
 /// Every command, in the order of the help text.
-static APPLETS: [Applet; 7] = [
+static APPLETS: [Applet; 8] = [
     Applet {
         name: "disk-image-create",
         summary: "build disk images from elements",
@@ -41,6 +42,12 @@ static APPLETS: [Applet; 7] = [
         name: "ramdisk-image-create",
         summary: "build ramdisks and their kernels from elements",
         run: disk_image_create::run,
+        linked: true,
+    },
+    Applet {
+        name: "diskimage-builder",
+        summary: "build the images that files in YAML define",
+        run: diskimage_builder::run,
         linked: true,
     },
     Applet {

@@ -8,14 +8,15 @@ use thiserror::Error as ThisError;
 use crate::driver;
 use crate::error::{Error, Explain};
 use crate::request::virt_dib::PROGRAM;
+use crate::request::{image_yaml, Environment};
 
-use super::{disk_image_create, fail, print, virt_dib};
+use super::{disk_image_create, diskimage_builder, fail, print, virt_dib};
 
 const HELP: &str = "Usage: safedib plan [--json] COMMAND [ARGUMENT]...\n\n\
-Shows what COMMAND (disk-image-create, ramdisk-image-create, virt-dib) would build\n\
-with these arguments, without building: elements and who asked for them, hooks in running\n\
-order, host paths that hooks see, the appliance of each step, outputs. --json\n\
-prints all of it as JSON.\n";
+Shows what COMMAND (disk-image-create, ramdisk-image-create, diskimage-builder,\n\
+virt-dib) would build with these arguments, without building: elements and who\n\
+asked for them, hooks in running order, host paths that hooks see, the appliance\n\
+of each step, outputs. --json prints all of it as JSON.\n";
 
 #[derive(Debug, ThisError)]
 enum PlanError {
@@ -53,8 +54,9 @@ fn show(words: &[OsString]) -> Result<String, Error> {
     let (command, arguments) = words.split_first().ok_or(PlanError::Usage)?;
     let request = match command.to_str() {
         Some(command @ ("disk-image-create" | "ramdisk-image-create")) => {
-            disk_image_create::parse(command, arguments)?
+            disk_image_create::request(command, arguments, &Environment::current())?
         }
+        Some(image_yaml::PROGRAM) => return diskimage_builder::plan(arguments, json),
         Some(PROGRAM) => virt_dib::request(arguments)?,
         _ => return Err(PlanError::UnknownCommand(command.to_string_lossy().into()).into()),
     };

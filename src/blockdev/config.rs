@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::value::{lookup, set};
-use super::yaml::{self, Value};
 use super::{json, Error, RootParams};
+use crate::yaml::{self, Value};
+use crate::yaml::{lookup, set};
 
 /// Kinds of entries ("plugins").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

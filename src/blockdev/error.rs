@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::error::{Explain, Setting};
 
-use super::yaml::YamlError;
+use crate::yaml::YamlError;
 
 /// Everything that the configuration and its layout can get wrong. Texts in
 /// upstream's words are those that users' scripts and bug reports know.

@@ -2,8 +2,8 @@
 //! created (`blockdevice.py`, `cmd_getval`), with upstream's ways to fail.
 
 use super::config::{Config, Plugin};
-use super::yaml::Value;
 use super::Error;
+use crate::yaml::Value;
 
 impl Config {
     /// `root-label`: the label as configured.
@@ -83,8 +83,8 @@ pub(super) fn required<'v>(
     of: &str,
     key: &str,
 ) -> Result<&'v Value, Error> {
-    super::value::lookup(values, key).ok_or_else(|| Error::NoKey {
-        of: match super::value::lookup(values, "name") {
+    crate::yaml::lookup(values, key).ok_or_else(|| Error::NoKey {
+        of: match crate::yaml::lookup(values, "name") {
             Some(name) => format!("{of} '{name}'"),
             None => of.into(),
         },

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::value::{float, Value};
+use crate::yaml::{float, Value};
 
 /// The text of a value. Keys become strings; what is not ASCII is escaped.
 pub fn dump(value: &Value) -> String {

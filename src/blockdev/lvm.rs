@@ -3,9 +3,9 @@
 use super::config::{string, wrong, Entry};
 use super::graph::{Kind, LvmNode, Node};
 use super::nodes::missing;
-use super::value::lookup;
-use super::yaml::Value;
 use super::{size, Error, LogicalVolume, Segment, VolumeSize};
+use crate::yaml::lookup;
+use crate::yaml::Value;
 
 /// An extent of a volume group; upstream rounds sizes down to whole ones.
 const EXTENT: u64 = 4 << 20;

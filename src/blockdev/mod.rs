@@ -28,8 +28,6 @@ mod place;
 pub mod size;
 pub mod state;
 pub mod table;
-pub mod value;
-pub mod yaml;
 
 #[cfg(test)]
 mod layout_tests;

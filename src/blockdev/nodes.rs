@@ -2,9 +2,9 @@
 
 use super::config::{nameless, string, wrong, Entry};
 use super::graph::{DiskNode, FstabNode, MkfsNode, MountNode, Table};
-use super::value::lookup;
-use super::yaml::Value;
 use super::{size, Error, FstabEntry, Partition, PartitionSize, PartitionTable, TableLabel};
+use crate::yaml::lookup;
+use crate::yaml::Value;
 
 /// Sectors that a loop device can have where pages have 4 KiB.
 const SECTOR_SIZES: [u32; 4] = [512, 1024, 2048, 4096];

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use super::getval::required;
 use super::graph::{FstabNode, Graph, Kind, LvmNode, MkfsNode, Node};
 use super::names::mount_path;
-use super::value::{lookup, set};
-use super::yaml::Value;
 use super::{json, place, Error, FstabEntry};
+use crate::yaml::Value;
+use crate::yaml::{lookup, set};
 
 pub use super::names::{image_path, partition_device, volume_device};
 

@@ -8,6 +8,7 @@ mod formats;
 mod generation;
 mod getopt;
 mod host;
+pub mod image_yaml;
 mod naming;
 pub mod options;
 mod quoting;

@@ -17,10 +17,10 @@ use std::process::ExitCode;
 use thiserror::Error;
 
 use crate::blockdev::state::State;
-use crate::blockdev::yaml::{self, Value};
 use crate::blockdev::{self, Config};
 use crate::error::Explain;
 use crate::plan::STATE_DIR;
+use crate::yaml::{self, Value};
 
 use super::{fail, print};
 use arguments::{Command, Request};

@@ -1,8 +1,8 @@
 //! What was made, by a state.
 
 use crate::blockdev::state::State;
-use crate::blockdev::value::lookup;
-use crate::blockdev::yaml::Value;
+use crate::yaml::lookup;
+use crate::yaml::Value;
 
 /// A disk on a loop device.
 #[derive(Debug, PartialEq, Eq)]

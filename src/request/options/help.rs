@@ -150,7 +150,12 @@ mod tests {
 
     #[test]
     fn committed_page_is_current() {
-        let page = markdown() + &crate::request::virt_dib::markdown();
+        let page = [
+            markdown(),
+            crate::request::virt_dib::markdown(),
+            crate::request::image_yaml::markdown(),
+        ]
+        .concat();
         crate::request::check_page("docs/options.md", &page);
     }
 }

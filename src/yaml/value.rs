@@ -16,6 +16,8 @@ pub enum Value {
     Int(i128),
     /// Needs a point: `1e10` is a string in YAML 1.1.
     Float(f64),
+    /// A date, with or without a time of day, as it was written.
+    Timestamp(String),
     /// Everything else, and every quoted scalar.
     Str(String),
     /// A sequence.
@@ -32,7 +34,7 @@ impl From<&str> for Value {
 
 impl Value {
     /// A mapping with string keys.
-    pub(super) fn map<const N: usize>(pairs: [(&str, Value); N]) -> Value {
+    pub(crate) fn map<const N: usize>(pairs: [(&str, Value); N]) -> Value {
         Value::Map(
             pairs
                 .into_iter()
@@ -64,6 +66,7 @@ impl Value {
             Value::Bool(false) => out.write_str("False"),
             Value::Int(number) => write!(out, "{number}"),
             Value::Float(number) => out.write_str(&float(*number)),
+            Value::Timestamp(text) => out.write_str(text),
             Value::Str(text) => string_repr(text, out),
             Value::List(items) => {
                 out.push('[');
@@ -92,14 +95,14 @@ impl Value {
 }
 
 /// The value of a string key.
-pub(super) fn lookup<'v>(pairs: &'v [(Value, Value)], name: &str) -> Option<&'v Value> {
+pub(crate) fn lookup<'v>(pairs: &'v [(Value, Value)], name: &str) -> Option<&'v Value> {
     pairs
         .iter()
         .find_map(|(key, value)| (key.as_str() == Some(name)).then_some(value))
 }
 
 /// Sets a string key, in its place if it is there.
-pub(super) fn set(pairs: &mut Vec<(Value, Value)>, name: &str, value: Value) {
+pub(crate) fn set(pairs: &mut Vec<(Value, Value)>, name: &str, value: Value) {
     let found = pairs.iter_mut().find(|(key, _)| key.as_str() == Some(name));
     match found {
         Some(pair) => pair.1 = value,
@@ -109,7 +112,7 @@ pub(super) fn set(pairs: &mut Vec<(Value, Value)>, name: &str, value: Value) {
 
 /// Python's `repr` of a float: shortest digits, an exponent from 1e16 on and
 /// below 1e-4, of two digits at least.
-pub(super) fn float(number: f64) -> String {
+pub(crate) fn float(number: f64) -> String {
     if number.is_nan() {
         return "nan".into();
     }

@@ -1,0 +1,395 @@
+//! YAML as upstream's PyYAML reads it: version 1.1 scalars, the last of two
+//! equal keys wins. Every value knows where it stands.
+
+mod scalar;
+mod value;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
+
+pub use value::Value;
+pub(crate) use value::{float, lookup, set};
+
+/// Most values that a document may expand to through its aliases.
+const MAX_VALUES: usize = 100_000;
+/// Deepest nesting that is accepted.
+const MAX_DEPTH: usize = 100;
+
+/// Why a text is no YAML document that we can use.
+#[derive(Debug, thiserror::Error)]
+pub enum YamlError {
+    /// The text is not YAML.
+    #[error("not valid YAML: {0}")]
+    Syntax(#[from] ScanError),
+    /// Only one document is expected, as by `yaml.safe_load`.
+    #[error("expected a single YAML document, but found another one")]
+    SeveralDocuments,
+    /// A tag that `yaml.safe_load` does not construct, or that we do not know.
+    #[error("could not determine a constructor for the YAML tag {0}")]
+    Tag(String),
+    /// A list or a mapping as a key.
+    #[error("YAML mapping with an unhashable key: {0}")]
+    Key(String),
+    /// `<<` with something that has no keys.
+    #[error("'<<' in YAML needs a mapping or a list of mappings, not: {0}")]
+    Merge(String),
+    /// An alias inside of what it stands for.
+    #[error("YAML alias to a value that contains it")]
+    Recursive,
+    /// Aliases expand beyond reason, or nesting is too deep.
+    #[error("YAML document too large or nested too deeply")]
+    TooLarge,
+}
+
+/// A place in a text; both numbers count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+impl From<Marker> for Mark {
+    fn from(marker: Marker) -> Self {
+        Mark {
+            line: marker.line().max(1),
+            column: marker.col() + 1,
+        }
+    }
+}
+
+/// A value and where it begins; behind an alias, where its anchor stands.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Where it begins.
+    pub at: Mark,
+    /// What it is.
+    pub data: Data,
+}
+
+/// What a [`Node`] is.
+#[derive(Debug, Clone)]
+pub enum Data {
+    /// No list and no mapping.
+    Scalar(Value),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping in the order of the document, with scalar keys.
+    Map(Vec<(Node, Node)>),
+}
+
+impl Node {
+    /// The value without positions.
+    pub fn value(&self) -> Value {
+        match &self.data {
+            Data::Scalar(value) => value.clone(),
+            Data::List(items) => Value::List(items.iter().map(Node::value).collect()),
+            Data::Map(pairs) => {
+                let values = pairs
+                    .iter()
+                    .map(|(key, value)| (key.value(), value.value()));
+                Value::Map(values.collect())
+            }
+        }
+    }
+
+    fn size(&self) -> usize {
+        match &self.data {
+            Data::Scalar(_) => 1,
+            Data::List(items) => 1 + items.iter().map(Node::size).sum::<usize>(),
+            Data::Map(pairs) => {
+                let sizes = pairs.iter().map(|(key, value)| key.size() + value.size());
+                1 + sizes.sum::<usize>()
+            }
+        }
+    }
+
+    fn same_key(&self, other: &Node) -> bool {
+        match (&self.data, &other.data) {
+            (Data::Scalar(one), Data::Scalar(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+/// Reads one document; an empty text is [`Value::Null`].
+///
+/// # Errors
+/// [`YamlError`] for what `yaml.safe_load` refuses.
+pub fn load(text: &str) -> Result<Value, YamlError> {
+    let node = load_nodes(text).map_err(|(_, error)| error)?;
+    Ok(node.map_or(Value::Null, |node| node.value()))
+}
+
+/// Reads one document with the positions of its values; `None` for an empty text.
+///
+/// # Errors
+/// As [`load`], with the place.
+pub fn load_nodes(text: &str) -> Result<Option<Node>, (Mark, YamlError)> {
+    let mut loader = Loader {
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        values: 0,
+        at: Mark { line: 1, column: 1 },
+    };
+    loader.document().map_err(|error| match error {
+        YamlError::Syntax(error) => ((*error.marker()).into(), YamlError::Syntax(error)),
+        error => (loader.at, error),
+    })
+}
+
+struct Loader<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+    anchors: HashMap<usize, Node>,
+    values: usize,
+    /// Where the last event began.
+    at: Mark,
+}
+
+impl<'a> Loader<'a> {
+    fn document(&mut self) -> Result<Option<Node>, YamlError> {
+        let mut document = None;
+        loop {
+            match self.next()? {
+                Event::StreamEnd => return Ok(document),
+                Event::DocumentStart(_) if document.is_some() => {
+                    return Err(YamlError::SeveralDocuments)
+                }
+                Event::DocumentStart(_) => {
+                    let event = self.next()?;
+                    document = Some(self.node(event, 0)?);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<Event<'a>, YamlError> {
+        match self.parser.next_event() {
+            Some(event) => {
+                let (event, span) = event?;
+                self.at = span.start.into();
+                Ok(event)
+            }
+            None => Ok(Event::StreamEnd),
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, depth: usize) -> Result<Node, YamlError> {
+        if depth > MAX_DEPTH {
+            return Err(YamlError::TooLarge);
+        }
+        self.count(1)?;
+        let at = self.at;
+        let (anchor, data) = match event {
+            Event::Alias(anchor) => {
+                let node = self.anchors.get(&anchor).cloned();
+                let node = node.ok_or(YamlError::Recursive)?;
+                self.count(node.size())?;
+                return Ok(node);
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
+                let value = scalar::construct(&text, style, tag.as_deref())?;
+                (anchor, Data::Scalar(value))
+            }
+            Event::SequenceStart(anchor, _) => (anchor, self.list(depth)?),
+            Event::MappingStart(anchor, _) => (anchor, self.map(depth)?),
+            _ => (0, Data::Scalar(Value::Null)),
+        };
+        let node = Node { at, data };
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Data, YamlError> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                Event::SequenceEnd | Event::StreamEnd => return Ok(Data::List(items)),
+                event => items.push(self.node(event, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Data, YamlError> {
+        let mut pairs: Vec<(Node, Node)> = Vec::new();
+        let mut merged: Vec<(Node, Node)> = Vec::new();
+        loop {
+            let event = self.next()?;
+            if matches!(event, Event::MappingEnd | Event::StreamEnd) {
+                break;
+            }
+            if matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<") {
+                let event = self.next()?;
+                let value = self.node(event, depth + 1)?;
+                merge_into(&mut merged, value)?;
+                continue;
+            }
+            let key = self.node(event, depth + 1)?;
+            if !matches!(key.data, Data::Scalar(_)) {
+                return Err(YamlError::Key(key.value().to_string()));
+            }
+            let event = self.next()?;
+            let value = self.node(event, depth + 1)?;
+            put(&mut pairs, key, value);
+        }
+        let mut all = merged;
+        for (key, value) in pairs {
+            put(&mut all, key, value);
+        }
+        Ok(Data::Map(all))
+    }
+
+    fn count(&mut self, more: usize) -> Result<(), YamlError> {
+        self.values += more;
+        if self.values > MAX_VALUES {
+            return Err(YamlError::TooLarge);
+        }
+        Ok(())
+    }
+}
+
+/// Adds what `<<` names. Of a list of mappings the first one wins, and the keys
+/// of the last one stand first, as PyYAML builds it; a later `<<` wins.
+fn merge_into(merged: &mut Vec<(Node, Node)>, value: Node) -> Result<(), YamlError> {
+    let shown = |value: &Node| Err(YamlError::Merge(value.value().to_string()));
+    match value.data {
+        Data::Map(pairs) => {
+            for (key, value) in pairs {
+                put(merged, key, value);
+            }
+        }
+        Data::List(maps) => {
+            for map in maps.into_iter().rev() {
+                if !matches!(map.data, Data::Map(_)) {
+                    return shown(&map);
+                }
+                merge_into(merged, map)?;
+            }
+        }
+        Data::Scalar(_) => return shown(&value),
+    }
+    Ok(())
+}
+
+/// Sets a key, in its place if it is there; the place in the text is the last one's.
+fn put(pairs: &mut Vec<(Node, Node)>, key: Node, value: Node) {
+    match pairs.iter_mut().find(|(have, _)| have.same_key(&key)) {
+        Some(pair) => *pair = (key, value),
+        None => pairs.push((key, value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_scalars_follow_yaml_1_1() {
+        let table = [
+            ("8E00", Value::Str("8E00".into())),
+            ("1e10", Value::Str("1e10".into())),
+            ("EF02", Value::Str("EF02".into())),
+            ("0700", Value::Int(448)),
+            ("0x83", Value::Int(131)),
+            ("0", Value::Int(0)),
+            ("08", Value::Str("08".into())),
+            ("1_000", Value::Int(1000)),
+            ("1:30", Value::Int(90)),
+            ("yes", Value::Bool(true)),
+            ("off", Value::Bool(false)),
+            ("y", Value::Str("y".into())),
+            ("1.5", Value::Float(1.5)),
+            ("~", Value::Null),
+            ("'0700'", Value::Str("0700".into())),
+            ("\"yes\"", Value::Str("yes".into())),
+            ("100%", Value::Str("100%".into())),
+            ("1:30.5", Value::Float(90.5)),
+            ("2001-01-02", Value::Timestamp("2001-01-02".into())),
+            (
+                "2001-1-2 3:04:05.6 Z",
+                Value::Timestamp("2001-1-2 3:04:05.6 Z".into()),
+            ),
+            ("2001-1-2", Value::Str("2001-1-2".into())),
+            ("!!str 12", Value::Str("12".into())),
+        ];
+        for (text, value) in table {
+            assert_eq!(load(text).unwrap(), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn structure_aliases_and_merges() {
+        let text = "a: &x {k: 1, l: [yes, 'it''s']}\nb: *x\nc: {<<: *x, k: 2}\n";
+        assert_eq!(
+            load(text).unwrap().to_string(),
+            "{'a': {'k': 1, 'l': [True, \"it's\"]}, 'b': {'k': 1, 'l': [True, \"it's\"]}, \
+             'c': {'k': 2, 'l': [True, \"it's\"]}}"
+        );
+        assert_eq!(load("# only a comment\n").unwrap(), Value::Null);
+    }
+
+    #[test]
+    fn merges_stand_where_pyyaml_puts_them() {
+        let text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {k: 0, <<: [*a, *b], z: 3}\n";
+        let value = load(text).unwrap();
+        let merged = value.get("c").unwrap().to_string();
+        assert_eq!(merged, "{'y': 1, 'z': 3, 'x': 1, 'k': 0}");
+    }
+
+    #[test]
+    fn values_and_errors_know_their_places() {
+        let node = load_nodes("# c\n- ä: [1,\n  x]\n").unwrap().unwrap();
+        let Data::List(items) = &node.data else {
+            panic!("{node:?}");
+        };
+        let Data::Map(pairs) = &items[0].data else {
+            panic!("{node:?}");
+        };
+        let Data::List(inner) = &pairs[0].1.data else {
+            panic!("{node:?}");
+        };
+        let places = [&items[0], &pairs[0].1, &inner[0], &inner[1]].map(|node| node.at.to_string());
+        assert_eq!(places, ["2:3", "2:6", "2:7", "3:3"]);
+        for (text, place) in [("a: 1\nb: !x y\n", "2:7"), ("a: 1\nb: ]\n", "2:4")] {
+            assert_eq!(load_nodes(text).unwrap_err().0.to_string(), place);
+        }
+    }
+
+    #[test]
+    fn refuses_what_safe_load_refuses() {
+        for text in [
+            "a: [",
+            "--- 1\n--- 2\n",
+            "!!python/name:os.system x",
+            "[a]: 1\n",
+            "a: =\n",
+            "- <<\n",
+            "{<<: x}\n",
+            "{<<: [x]}\n",
+            "&a [*a]\n",
+        ] {
+            assert!(load(text).is_err(), "{text:?}");
+        }
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for n in 1..12 {
+            let p = n - 1;
+            bomb +=
+                &format!("a{n}: &a{n} [*a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}]\n");
+        }
+        assert!(matches!(load(&bomb), Err(YamlError::TooLarge)));
+        assert!(load(&"[".repeat(5000)).is_err());
+    }
+}
