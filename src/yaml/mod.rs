@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn values_and_errors_know_their_places() {
-        let node = load_nodes("# c\n- ä: [1,\n  x]\n").unwrap().unwrap();
+        let node = load_nodes("# c\n- ä: [1,\n    x]\n").unwrap().unwrap();
         let Data::List(items) = &node.data else {
             panic!("{node:?}");
         };
@@ -362,8 +362,8 @@ mod tests {
             panic!("{node:?}");
         };
         let places = [&items[0], &pairs[0].1, &inner[0], &inner[1]].map(|node| node.at.to_string());
-        assert_eq!(places, ["2:3", "2:6", "2:7", "3:3"]);
-        for (text, place) in [("a: 1\nb: !x y\n", "2:7"), ("a: 1\nb: ]\n", "2:4")] {
+        assert_eq!(places, ["2:3", "2:6", "2:7", "3:5"]);
+        for (text, place) in [("a: 1\nb: !x y\n", "2:4"), ("a: 1\nb: ]\n", "2:4")] {
             assert_eq!(load_nodes(text).unwrap_err().0.to_string(), place);
         }
     }

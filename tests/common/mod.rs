@@ -63,6 +63,7 @@ fn bin_dir() -> Arc<tempfile::TempDir> {
     fs::copy(env!("CARGO_BIN_EXE_safedib"), &binary).expect("copy of the binary");
     for name in [
         "dib-block-device",
+        "diskimage-builder",
         "disk-image-create",
         "ramdisk-image-create",
         "virt-dib",
