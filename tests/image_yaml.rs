@@ -58,22 +58,23 @@ fn summary(outcome: &Outcome) -> Vec<[String; 3]> {
 #[test]
 fn images_are_built_one_after_the_other() {
     for caller in callers() {
-        let text = image("a", "safedib-one-file")
-            + "  checksum: yes\n"
-            + &image("b", "safedib-fake-os, shows")
-            + "  debug-trace: 1\n- imagename: a\n  elements: [shows]\n";
+        let text = image("a", "safedib-fake-os")
+            + "  debug-trace: 1\n"
+            + &image("b", "safedib-one-file")
+            + "  checksum: yes\n- imagename: a\n  elements: [shows]\n";
         let outcome = over(&caller, &text).args(["images.yaml"]).run().success();
-        let files = ["a.tar", "a.tar.md5", "a.tar.sha256", "b.tar", "images.yaml"];
+        let files = ["a.tar", "b.tar", "b.tar.md5", "b.tar.sha256", "images.yaml"];
         let outcome = outcome.leaves(&files);
-        let said = "OF=a disk-image-create -o a -t tar --checksum -n safedib-one-file shows\n\n\
-                    OF=b disk-image-create -o b -t tar -x -n safedib-fake-os shows\n\n";
+        let said = "OF=a disk-image-create -o a -t tar -x -n safedib-fake-os shows\n\n";
+        let next = "OF=b disk-image-create -o b -t tar --checksum -n safedib-one-file\n\n";
         assert!(outcome.stderr.starts_with(said), "{outcome}");
-        assert!(outcome.stdout.contains(" | of b trace 1\n"), "{outcome}");
+        assert!(outcome.stderr.contains(next), "{outcome}");
+        assert!(outcome.stdout.contains(" | of a trace 1\n"), "{outcome}");
         let ends = outcome.stdout.matches("| Build completed successfully\n");
         assert_eq!(ends.count(), 2, "{outcome}");
         let rows = [
-            ["a", "built", "a.tar a.tar.md5 a.tar.sha256"],
-            ["b", "built", "b.tar"],
+            ["a", "built", "a.tar"],
+            ["b", "built", "b.tar b.tar.md5 b.tar.sha256"],
         ];
         assert_eq!(summary(&outcome), rows, "{outcome}");
     }
@@ -235,7 +236,7 @@ fn a_signal_ends_all_builds_in_good_order() {
             let cleaned = outcome
                 .stderr
                 .matches("everything of the build was removed");
-            assert_eq!(cleaned.count(), jobs.parse().unwrap(), "{outcome}");
+            assert_eq!(cleaned.count(), jobs.parse::<usize>().unwrap(), "{outcome}");
         }
     }
 }
