@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use safedib::blockdev::state::{Created, State};
-use safedib::blockdev::{self, Config, Error, Graph};
+use safedib::blockdev::{Config, Error, Graph};
 use serde::{Deserialize, Serialize};
 
 #[path = "blockdev/cases.rs"]
@@ -303,7 +303,7 @@ fn equal<T: PartialEq + std::fmt::Debug>(what: &str, ours: T, upstream: T) -> Re
 /// Compares step by step, as far as upstream came; says how far that was.
 fn compare(case: &Case, upstream: &Upstream) -> Result<&'static str, String> {
     let config = Config::expand(&case.config).map(|mut config| {
-        config.merge_root(&blockdev::yaml::load(&case.params).unwrap());
+        config.merge_root(&safedib::yaml::load(&case.params).unwrap());
         config
     });
     let config = match config {

@@ -118,6 +118,12 @@ fn files(directory: &Path, texts: impl IntoIterator<Item = String>) -> Vec<Vec<S
 /// Forms of YAML 1.1, and what is nearly one.
 const BY_HAND: &[&str] = &[
     "- imagename: a\n  elements: [\n    x,\n    y\n  ]\n",
+    "- imagename: a\n  elements: [\n    x,\n    y\n]\n",
+    "- imagename: a\n  elements: [x,\n  y,\nz]\n  types: [tar]\n",
+    "- imagename: a\n  environment: {A: x,\nB: 'y\nz', C: w\n}\n",
+    "- root-label: \"a\nb\"\n  imagename: a\n",
+    "- imagename: a\n elements: [x]\n",
+    "- imagename: a\nelements: [x]\n",
     "- imagename: a\n  elements: [x, y,]\n",
     "- imagename: a\n  environment: {\n    A: x,\n    B: 'y z'\n  }\n",
     "- imagename: a\n  elements:\n  - x\n  - y\n",

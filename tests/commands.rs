@@ -176,6 +176,16 @@ fn help_and_version_need_nothing_of_the_host() {
             ),
             ("virt-dib", &["--help"], "virt-dib: build disk images"),
             (
+                "diskimage-builder",
+                &["-h"],
+                "usage: diskimage-builder [-h] [--dry-run]",
+            ),
+            (
+                "safedib",
+                &["plan", "diskimage-builder", "-h"],
+                "usage: diskimage-builder [-h] [--dry-run]",
+            ),
+            (
                 "safedib",
                 &["install-links", "--help"],
                 "Usage: safedib install-links",
@@ -212,6 +222,7 @@ fn links_are_made_renewed_and_never_replace_other_files() {
         let names = [
             "dib-block-device",
             "disk-image-create",
+            "diskimage-builder",
             "ramdisk-image-create",
             "virt-dib",
         ];

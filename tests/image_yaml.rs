@@ -82,6 +82,7 @@ fn images_are_built_one_after_the_other() {
 
 #[test]
 fn images_side_by_side_do_not_disturb_each_other() {
+    let line = regex::Regex::new(r"^(a|b): \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \| ").unwrap();
     let waits = "#!/bin/bash\nfor n in {1..40}; do echo \"$n of $OF\"; sleep 0.02; done\n";
     for caller in callers() {
         let text = image("a", "safedib-fake-os, waits") + &image("b", "safedib-fake-os, waits");
@@ -93,7 +94,6 @@ fn images_side_by_side_do_not_disturb_each_other() {
             .success()
             .leaves(&["a.tar", "b.tar", "images.yaml"]);
         let lines: Vec<&str> = outcome.stdout.lines().collect();
-        let line = regex::Regex::new(r"^(a|b): \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \| ").unwrap();
         for text in &lines {
             assert!(line.is_match(text), "{text:?} in {outcome}");
         }

@@ -1,8 +1,7 @@
 //! Block devices: configuration (YAML) to layout, a pure computation, and their
 //! execution.
 //!
-//! * [`yaml`], [`json`], [`value`]: YAML 1.1 with the types that upstream's
-//!   parser gives; JSON to the byte as Python writes it.
+//! * [`json`]: to the byte as Python writes it; YAML is [`crate::yaml`].
 //! * [`mod@config`]: tree or graph form to the expanded graph form of `config.json`,
 //!   and what `getval` says of it.
 //! * [`mod@graph`]: its nodes and the order of their creation.

@@ -1,14 +1,16 @@
 //! YAML as upstream's PyYAML reads it: version 1.1 scalars, the last of two
 //! equal keys wins. Every value knows where it stands.
 
+mod indent;
 mod scalar;
 mod value;
 
 use std::collections::HashMap;
 use std::fmt;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput};
 
+use indent::Shifted;
 pub use value::Value;
 pub(crate) use value::{float, lookup, set};
 
@@ -55,15 +57,6 @@ pub struct Mark {
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
-    }
-}
-
-impl From<Marker> for Mark {
-    fn from(marker: Marker) -> Self {
-        Mark {
-            line: marker.line().max(1),
-            column: marker.col() + 1,
-        }
     }
 }
 
@@ -121,13 +114,27 @@ impl Node {
     }
 }
 
-/// Reads one document; an empty text is [`Value::Null`].
+/// Reads one document; an empty text is [`Value::Null`], and dates are strings.
 ///
 /// # Errors
 /// [`YamlError`] for what `yaml.safe_load` refuses.
 pub fn load(text: &str) -> Result<Value, YamlError> {
     let node = load_nodes(text).map_err(|(_, error)| error)?;
-    Ok(node.map_or(Value::Null, |node| node.value()))
+    Ok(node.map_or(Value::Null, |node| dates_as_strings(node.value())))
+}
+
+fn dates_as_strings(value: Value) -> Value {
+    match value {
+        Value::Timestamp(text) => Value::Str(text),
+        Value::List(items) => Value::List(items.into_iter().map(dates_as_strings).collect()),
+        Value::Map(pairs) => {
+            let pairs = pairs.into_iter();
+            let strings =
+                pairs.map(|(key, value)| (dates_as_strings(key), dates_as_strings(value)));
+            Value::Map(strings.collect())
+        }
+        value => value,
+    }
 }
 
 /// Reads one document with the positions of its values; `None` for an empty text.
@@ -135,16 +142,27 @@ pub fn load(text: &str) -> Result<Value, YamlError> {
 /// # Errors
 /// As [`load`], with the place.
 pub fn load_nodes(text: &str) -> Result<Option<Node>, (Mark, YamlError)> {
-    let mut loader = Loader {
-        parser: Parser::new_from_str(text),
-        anchors: HashMap::new(),
-        values: 0,
-        at: Mark { line: 1, column: 1 },
-    };
-    loader.document().map_err(|error| match error {
-        YamlError::Syntax(error) => ((*error.marker()).into(), YamlError::Syntax(error)),
-        error => (loader.at, error),
-    })
+    let mut text = Shifted::new(text);
+    loop {
+        let mut loader = Loader {
+            parser: Parser::new_from_str(text.text()),
+            anchors: HashMap::new(),
+            values: 0,
+            at: Mark { line: 1, column: 1 },
+            text: &text,
+        };
+        match loader.document() {
+            Ok(document) => return Ok(document),
+            Err(YamlError::Syntax(error)) => {
+                let at = text.mark(*error.marker());
+                match text.shift(&error) {
+                    Some(more) => text = more,
+                    None => return Err((at, YamlError::Syntax(error))),
+                }
+            }
+            Err(error) => return Err((loader.at, error)),
+        }
+    }
 }
 
 struct Loader<'a> {
@@ -153,6 +171,7 @@ struct Loader<'a> {
     values: usize,
     /// Where the last event began.
     at: Mark,
+    text: &'a Shifted<'a>,
 }
 
 impl<'a> Loader<'a> {
@@ -177,7 +196,7 @@ impl<'a> Loader<'a> {
         match self.parser.next_event() {
             Some(event) => {
                 let (event, span) = event?;
-                self.at = span.start.into();
+                self.at = self.text.mark(span.start);
                 Ok(event)
             }
             None => Ok(Event::StreamEnd),
@@ -293,103 +312,4 @@ fn put(pairs: &mut Vec<(Node, Node)>, key: Node, value: Node) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_scalars_follow_yaml_1_1() {
-        let table = [
-            ("8E00", Value::Str("8E00".into())),
-            ("1e10", Value::Str("1e10".into())),
-            ("EF02", Value::Str("EF02".into())),
-            ("0700", Value::Int(448)),
-            ("0x83", Value::Int(131)),
-            ("0", Value::Int(0)),
-            ("08", Value::Str("08".into())),
-            ("1_000", Value::Int(1000)),
-            ("1:30", Value::Int(90)),
-            ("yes", Value::Bool(true)),
-            ("off", Value::Bool(false)),
-            ("y", Value::Str("y".into())),
-            ("1.5", Value::Float(1.5)),
-            ("~", Value::Null),
-            ("'0700'", Value::Str("0700".into())),
-            ("\"yes\"", Value::Str("yes".into())),
-            ("100%", Value::Str("100%".into())),
-            ("1:30.5", Value::Float(90.5)),
-            ("2001-01-02", Value::Timestamp("2001-01-02".into())),
-            (
-                "2001-1-2 3:04:05.6 Z",
-                Value::Timestamp("2001-1-2 3:04:05.6 Z".into()),
-            ),
-            ("2001-1-2", Value::Str("2001-1-2".into())),
-            ("!!str 12", Value::Str("12".into())),
-        ];
-        for (text, value) in table {
-            assert_eq!(load(text).unwrap(), value, "{text}");
-        }
-    }
-
-    #[test]
-    fn structure_aliases_and_merges() {
-        let text = "a: &x {k: 1, l: [yes, 'it''s']}\nb: *x\nc: {<<: *x, k: 2}\n";
-        assert_eq!(
-            load(text).unwrap().to_string(),
-            "{'a': {'k': 1, 'l': [True, \"it's\"]}, 'b': {'k': 1, 'l': [True, \"it's\"]}, \
-             'c': {'k': 2, 'l': [True, \"it's\"]}}"
-        );
-        assert_eq!(load("# only a comment\n").unwrap(), Value::Null);
-    }
-
-    #[test]
-    fn merges_stand_where_pyyaml_puts_them() {
-        let text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {k: 0, <<: [*a, *b], z: 3}\n";
-        let value = load(text).unwrap();
-        let merged = value.get("c").unwrap().to_string();
-        assert_eq!(merged, "{'y': 1, 'z': 3, 'x': 1, 'k': 0}");
-    }
-
-    #[test]
-    fn values_and_errors_know_their_places() {
-        let node = load_nodes("# c\n- ä: [1,\n    x]\n").unwrap().unwrap();
-        let Data::List(items) = &node.data else {
-            panic!("{node:?}");
-        };
-        let Data::Map(pairs) = &items[0].data else {
-            panic!("{node:?}");
-        };
-        let Data::List(inner) = &pairs[0].1.data else {
-            panic!("{node:?}");
-        };
-        let places = [&items[0], &pairs[0].1, &inner[0], &inner[1]].map(|node| node.at.to_string());
-        assert_eq!(places, ["2:3", "2:6", "2:7", "3:5"]);
-        for (text, place) in [("a: 1\nb: !x y\n", "2:4"), ("a: 1\nb: ]\n", "2:4")] {
-            assert_eq!(load_nodes(text).unwrap_err().0.to_string(), place);
-        }
-    }
-
-    #[test]
-    fn refuses_what_safe_load_refuses() {
-        for text in [
-            "a: [",
-            "--- 1\n--- 2\n",
-            "!!python/name:os.system x",
-            "[a]: 1\n",
-            "a: =\n",
-            "- <<\n",
-            "{<<: x}\n",
-            "{<<: [x]}\n",
-            "&a [*a]\n",
-        ] {
-            assert!(load(text).is_err(), "{text:?}");
-        }
-        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
-        for n in 1..12 {
-            let p = n - 1;
-            bomb +=
-                &format!("a{n}: &a{n} [*a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}]\n");
-        }
-        assert!(matches!(load(&bomb), Err(YamlError::TooLarge)));
-        assert!(load(&"[".repeat(5000)).is_err());
-    }
-}
+mod tests;

@@ -61,7 +61,7 @@ pub fn check(layout: &Layout, dir: &Path) -> Check {
 
 fn graph(layout: &Layout) -> Result<Graph, String> {
     let mut config = Config::expand(&layout.config).map_err(|error| error.to_string())?;
-    config.merge_root(&blockdev::yaml::load(&super::params(layout)).unwrap());
+    config.merge_root(&safedib::yaml::load(&super::params(layout)).unwrap());
     Graph::new(&config).map_err(|error| error.to_string())
 }
 

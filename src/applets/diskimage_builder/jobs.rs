@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::request::image_yaml::{Arguments, Image};
 
-use super::relay::Relay;
+use super::relay::{say, Relay};
 use super::{announcement, BuilderError};
 
 /// Signals that end everything in good order.
@@ -110,9 +110,9 @@ impl Jobs<'_> {
         let image = &self.images[index];
         let side_by_side = self.limit > 1;
         if side_by_side {
-            Relay::say(&image.name, announcement(image).trim_end());
+            say(&format!("{}: {image}\n", image.name));
         } else {
-            eprint!("{}", announcement(image));
+            say(&announcement(image));
         }
         let since = Instant::now();
         match command(image, side_by_side).spawn() {

@@ -20,6 +20,8 @@ use crate::error::{Error, Explain};
 use crate::request::image_yaml::{self, Arguments, Image, Parsed, PROGRAM};
 use crate::request::{BuildRequest, Environment};
 
+use relay::say;
+
 use super::{disk_image_create, fail, print};
 
 /// What can be wrong beside the files.
@@ -109,11 +111,13 @@ fn build_all(words: &[OsString]) -> Result<(), Error> {
         return Ok(());
     };
     if images.is_empty() {
-        eprintln!("{PROGRAM}: nothing to build: the files define no image");
+        say(&format!(
+            "{PROGRAM}: nothing to build: the files define no image\n"
+        ));
     }
     if arguments.dry_run {
         for image in &images {
-            eprint!("{}", announcement(image));
+            say(&announcement(image));
         }
         return Ok(());
     }
@@ -123,10 +127,9 @@ fn build_all(words: &[OsString]) -> Result<(), Error> {
     }
     let done = jobs::run(&images, &arguments)?;
     if !images.is_empty() {
-        eprint!(
-            "{}",
-            summary::render(&images, &done, |image| outputs(image, &caller))
-        );
+        say(&summary::render(&images, &done, |image| {
+            outputs(image, &caller)
+        }));
     }
     let failed = done.reports.iter().filter(|report| !report.is_built());
     let failed = failed.count();

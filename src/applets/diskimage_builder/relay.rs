@@ -29,14 +29,6 @@ impl Relay {
         Relay(threads)
     }
 
-    /// Says something about an image on stderr.
-    pub(super) fn say(name: &str, text: &str) {
-        write(
-            &mut io::stderr().lock(),
-            format!("{name}: {text}\n").as_bytes(),
-        );
-    }
-
     /// Waits until everything is said.
     pub(super) fn finish(self) {
         for thread in self.0 {
@@ -44,6 +36,11 @@ impl Relay {
             let _result = thread.join();
         }
     }
+}
+
+/// Says something on stderr, of our own.
+pub(super) fn say(text: &str) {
+    write(&mut io::stderr().lock(), text.as_bytes());
 }
 
 /// Our reader may have gone; a build goes on without it.
