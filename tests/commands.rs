@@ -186,6 +186,13 @@ fn help_and_version_need_nothing_of_the_host() {
                 "usage: diskimage-builder [-h] [--dry-run]",
             ),
             (
+                "dib-run-parts",
+                &["--help"],
+                "Usage: dib-run-parts [--list]",
+            ),
+            ("element-info", &["--help"], "usage: element-info [-h]"),
+            ("dib-lint", &["--help"], "Usage: dib-lint [--flake8]"),
+            (
                 "safedib",
                 &["install-links", "--help"],
                 "Usage: safedib install-links",
@@ -221,8 +228,11 @@ fn links_are_made_renewed_and_never_replace_other_files() {
         let run = install(Run::new(&caller, "safedib"));
         let names = [
             "dib-block-device",
+            "dib-lint",
+            "dib-run-parts",
             "disk-image-create",
             "diskimage-builder",
+            "element-info",
             "ramdisk-image-create",
             "virt-dib",
         ];
@@ -230,7 +240,7 @@ fn links_are_made_renewed_and_never_replace_other_files() {
             let outcome = run.run().success().leaves(&names);
             assert_eq!(outcome.stdout.lines().count(), names.len(), "{outcome}");
         }
-        let link = run.dir.join(names[1]);
+        let link = run.dir.join(names[3]);
         let own = fs::read_link(&link).unwrap();
         assert!(own.is_absolute() && own.ends_with("safedib"), "{own:?}");
         fs::remove_file(&link).unwrap();

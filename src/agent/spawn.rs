@@ -13,12 +13,11 @@ use std::time::Duration;
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
+use crate::helpers::HOOK_EVENTS;
+
 use super::error::Error;
 use super::output::{Drain, Log};
 use super::variables::Environment;
-
-/// Names the descriptor that dib-run-parts reports hooks on.
-const EVENTS_VARIABLE: &str = "SAFEDIB_HOOK_EVENTS";
 
 /// A process to run.
 #[derive(Debug, Clone)]
@@ -96,7 +95,7 @@ impl Invocation {
             .stderr(Stdio::from(stderr));
         if let Some(events) = events {
             fcntl(events, FcntlArg::F_SETFD(FdFlag::empty()))?;
-            command.env(EVENTS_VARIABLE, events.as_raw_fd().to_string());
+            command.env(HOOK_EVENTS, events.as_raw_fd().to_string());
         }
         let c_path = |path: &Path| CString::new(path.as_os_str().as_bytes());
         let root = self.root.as_deref().map(c_path).transpose()?;

@@ -2,9 +2,12 @@
 //! symlink, or as `safedib NAME`.
 
 mod dib_block_device;
+mod dib_lint;
+mod dib_run_parts;
 mod disk_image_create;
 mod diskimage_builder;
 mod doctor;
+mod element_info;
 mod install_links;
 mod plan;
 mod virt_dib;
@@ -31,7 +34,7 @@ struct Applet {
 }
 
 /// Every command, in the order of the help text.
-static APPLETS: [Applet; 8] = [
+static APPLETS: [Applet; 11] = [
     Applet {
         name: "disk-image-create",
         summary: "build disk images from elements",
@@ -60,6 +63,24 @@ static APPLETS: [Applet; 8] = [
         name: "dib-block-device",
         summary: "read block-device configurations as upstream's helper does",
         run: dib_block_device::run,
+        linked: true,
+    },
+    Applet {
+        name: "dib-run-parts",
+        summary: "run the scripts of a directory, here and as you",
+        run: dib_run_parts::run,
+        linked: true,
+    },
+    Applet {
+        name: "element-info",
+        summary: "print what elements depend on",
+        run: element_info::run,
+        linked: true,
+    },
+    Applet {
+        name: "dib-lint",
+        summary: "find common mistakes in elements",
+        run: dib_lint::run,
         linked: true,
     },
     Applet {

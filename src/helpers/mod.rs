@@ -32,6 +32,9 @@ macro_rules! helper {
 /// (upstream `lib/dib-run-parts`).
 pub const DIB_RUN_PARTS: &str = include_str!("lib/dib-run-parts");
 
+/// Variable that names the descriptor on which [`DIB_RUN_PARTS`] reports hooks.
+pub const HOOK_EVENTS: &str = "SAFEDIB_HOOK_EVENTS";
+
 /// The files of `_LIB`.
 pub const LIB: &[HelperFile] = &[
     helper!(0o644, "lib", "common-defaults"),

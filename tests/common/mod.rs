@@ -64,7 +64,10 @@ fn bin_dir() -> Arc<tempfile::TempDir> {
     for name in [
         "dib-block-device",
         "diskimage-builder",
+        "dib-lint",
+        "dib-run-parts",
         "disk-image-create",
+        "element-info",
         "ramdisk-image-create",
         "virt-dib",
     ] {

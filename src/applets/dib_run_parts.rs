@@ -1,0 +1,63 @@
+//! `dib-run-parts [--list] DIRECTORY`: runs the scripts of a directory, for the
+//! caller and as the caller.
+//!
+//! This is the one command of ours that executes scripts where it is called:
+//! they are what its user names, as with `run-parts`. No build calls it on the
+//! host; inside an appliance builds call the same embedded script directly, so
+//! that order, messages and failures cannot differ.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use thiserror::Error;
+
+use crate::error::Explain;
+use crate::helpers::{DIB_RUN_PARTS, HOOK_EVENTS};
+
+use super::{fail, print};
+
+/// The shell that upstream's scripts name.
+const BASH: &str = "/bin/bash";
+
+#[derive(Debug, Error)]
+enum Failure {
+    #[error("cannot execute {BASH}: {0}")]
+    Bash(io::Error),
+}
+
+impl Explain for Failure {
+    fn hint(&self) -> Option<String> {
+        Some("install bash: files of environment.d are bash".into())
+    }
+}
+
+/// Becomes bash, or says why not.
+pub fn run(name: &str, words: &[OsString]) -> ExitCode {
+    if let [word] = words {
+        if word == "--help" || word == "-h" {
+            print(&help(name));
+            return ExitCode::SUCCESS;
+        }
+    }
+    let error = Command::new(BASH)
+        .args(["-c", DIB_RUN_PARTS, name])
+        .args(words)
+        .env_remove(HOOK_EVENTS)
+        .exec();
+    fail(name, &Failure::Bash(error).into())
+}
+
+fn help(name: &str) -> String {
+    format!(
+        "Usage: {name} [--list] DIRECTORY\n\n\
+         Runs the executable files of DIRECTORY one after the other, in the order of the\n\
+         numbers that their names begin with, HERE AND AS YOU: not in an appliance. The\n\
+         files of DIRECTORY/../environment.d are sourced before. The first failure ends it,\n\
+         with that status; else a table says how long each took. Messages go to standard\n\
+         error. --list prints the files instead.\n\n\
+         RUN_PARTS_REGEX chooses names instead of ^[0-9A-Za-z_-]+$; DIB_DEBUG_TRACE=1 also\n\
+         tells which files are left out.\n"
+    )
+}
