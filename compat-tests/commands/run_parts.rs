@@ -64,6 +64,8 @@ fn generate(root: &Path, random: &mut Random) {
     if random.below(4) == 0 {
         return;
     }
+    // Without a file that counts upstream ends in silence: see the test below.
+    write(&root.join("environment.d/40-plain"), 0o644, "EMPTY=\n");
     for _ in 0..random.below(6) {
         let path = root.join("environment.d").join(name(random));
         let text = random.one_of(&[
@@ -193,6 +195,20 @@ fn a_killed_script() {
         assert_eq!(output.status.code(), Some(143), "{}", show(&output));
         assert_eq!(output.stdout, b"");
     }
+}
+
+/// Upstream ends with 1 and says nothing; we run the scripts.
+#[test]
+fn an_environment_without_files() {
+    let base = tempfile::tempdir().unwrap();
+    let target = base.path().join("test.d");
+    write(&target.join("01-runs"), 0o755, "#!/bin/sh\necho ran\n");
+    fs::create_dir(base.path().join("environment.d")).unwrap();
+    let [got, expected] = [ours("dib-run-parts"), upstream()]
+        .map(|mut command| command.arg(&target).output().unwrap());
+    assert_eq!(expected.status.code(), Some(1), "{}", show(&expected));
+    assert!(got.status.success(), "{}", show(&got));
+    assert_eq!(got.stdout, b"ran\n");
 }
 
 /// What builds use to follow hooks is not for callers to reach.
