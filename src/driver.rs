@@ -19,7 +19,7 @@ use crate::output;
 use crate::output::commit::{Commit, Staged};
 use crate::plan::{Abilities, ApplianceKind, Archive, Plan, PlanInputs, SessionPaths, Step};
 use crate::report::LogWriter;
-use crate::request::{BuildRequest, OutputFormat};
+use crate::request::{BuildRequest, Generation, OutputFormat};
 
 use drive::Drive;
 pub use drive::DriveError;
@@ -66,6 +66,15 @@ fn plan_with_suffix(
         image_dir: request.tmp_dir.join(format!("dib_image.{suffix}")),
         lib_dir: request.lib.clone().unwrap_or_else(|| inside.join("lib")),
         python: inside.join("bin/python3"),
+        commands: request
+            .generation
+            .generation
+            .has_commands_on_path()
+            .then(|| {
+                inside
+                    .join("commands")
+                    .join(request.generation.generation.name())
+            }),
         collect_from: match request.side_directory {
             Some(_) => scratch(request)[0].collect_at.clone(),
             None => scratch(request)[1].collect_at.clone(),
@@ -76,10 +85,11 @@ fn plan_with_suffix(
         &PlanInputs {
             paths,
             ssh_keys: host::ssh_keys(&request.home),
-            helper_variables: helper_variables(),
+            helper_variables: helper_variables(request.generation.generation),
             scratch: own_directories(request)
                 .map(|scratch| (scratch.path, scratch.collect_at))
                 .collect(),
+            root_uuid: workspace::random_uuid()?,
             abilities,
             exists: &|path| path.exists(),
         },
@@ -87,7 +97,10 @@ fn plan_with_suffix(
 }
 
 /// What upstream's engine defines for the shell scripts that it starts.
-fn helper_variables() -> BTreeMap<String, String> {
+fn helper_variables(generation: Generation) -> BTreeMap<String, String> {
+    if generation == Generation::V0 {
+        return BTreeMap::new();
+    }
     let mut variables = helpers::exported_functions();
     variables.insert("PS4".into(), helpers::PS4.into());
     variables
@@ -189,6 +202,9 @@ fn announce(plan: &Plan, log: &mut LogWriter) {
     ));
     for notice in &plan.notices {
         log.say(&format!("WARNING safedib: {notice}"));
+    }
+    for warning in &plan.warnings {
+        log.say(&format!("WARNING safedib: {warning}"));
     }
     for message in &plan.messages {
         log.say(message);

@@ -31,13 +31,15 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
         Step::RunHooks { phase } => hooks::run_phase(context, phase),
         Step::CheckRootDeployed => target::check_root_deployed(context),
         Step::InstallResolvConf => resolv::install(context),
-        Step::MountKernelFilesystems => mounts::mount_kernel_filesystems(context),
+        Step::MountKernelFilesystems { sysfs_writable } => {
+            mounts::mount_kernel_filesystems(context, sysfs_writable)
+        }
         Step::InstallPackages { packages } => hooks::install_packages(context, &packages),
         Step::UnmountTarget => mounts::unmount_target(context),
         Step::MoveTargetToBuilt => target::move_to_built(context),
         Step::MeasureTree { policy } => measure::measure(context, &policy),
-        Step::SplitFilesystems { layout } => split::split(context, &layout),
-        Step::FinaliseTarget => finalise::finalise(context),
+        Step::SplitFilesystems { layout, fstab } => split::split(context, &layout, fstab),
+        Step::FinaliseTarget { keep_link, logs } => finalise::finalise(context, keep_link, logs),
         Step::EndStrayProcesses => stray::end_processes(context),
         Step::PackArchive { archive, output } => pack::pack_archive(context, &archive, &output),
         Step::Gzip {
@@ -63,7 +65,7 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
         ),
         Step::ConvertToVhd { disk, output } => pack::convert_to_vhd(context, disk, &output),
         Step::TakeRawDisk { disk, output } => pack::take_raw_disk(context, disk, &output),
-        Step::PrepareTree { layout } => split::prepare(context, &layout),
+        Step::PrepareTree { layout, fstab } => split::prepare(context, &layout, fstab),
         Step::CreateRawDisk { layout } => disks::create_raw(context, &layout),
         Step::CreateDevices {
             graph,

@@ -13,13 +13,13 @@ use super::error::Error;
 use super::inside::Directory;
 use super::{mounts, resolv};
 
-/// Restores resolv.conf, empties `/tmp`, truncates the files of `/var/log` and
-/// deletes `*.log` below `/root`. A directory that is missing is no error here.
+/// Restores resolv.conf, empties `/tmp`, and if `logs` truncates the files of
+/// `/var/log` and deletes `*.log` below `/root`. A directory that is missing is no error here.
 ///
 /// # Errors
 /// Whatever the filesystem gives.
-pub(crate) fn finalise(context: &mut Context) -> Result<(), Error> {
-    resolv::restore(context)?;
+pub(crate) fn finalise(context: &mut Context, keep_link: bool, logs: bool) -> Result<(), Error> {
+    resolv::restore(context, keep_link)?;
     let target = context.target();
     let open = |path: &'static str| {
         Directory::open(&target, Path::new(path)).map_err(Error::io("open", target.join(path)))
@@ -27,6 +27,9 @@ pub(crate) fn finalise(context: &mut Context) -> Result<(), Error> {
     if let Some(tmp) = open("tmp")? {
         mounts::unmount_below(context, &target.join("tmp"))?;
         empty(context, &tmp).map_err(Error::io("empty", target.join("tmp")))?;
+    }
+    if !logs {
+        return Ok(());
     }
     if let Some(logs) = open("var/log")? {
         each_file(&logs, |entry| truncate(entry.path()))

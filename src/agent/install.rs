@@ -30,6 +30,7 @@ pub(crate) fn install(python: Option<&Path>) -> Result<(), Error> {
         0o755,
         &helpers::python_wrapper(&interpreter, paths::PYTHON),
     )?;
+    commands(&interpreter)?;
     let binary = Path::new(paths::BINARY);
     if !binary.exists() {
         let own = std::env::current_exe().map_err(Error::io("find", "/proc/self/exe"))?;
@@ -40,6 +41,44 @@ pub(crate) fn install(python: Option<&Path>) -> Result<(), Error> {
         link(binary, &Path::new(paths::SHIMS).join(name))?;
     }
     write(Path::new(paths::MARKER), 0o444, "")
+}
+
+/// What hooks of older generations find on their PATH. Scripts of 0.x and 1.x get
+/// a Python 2 if the appliance's `python` is one, else a `python3` that is like
+/// it where their scripts notice; 2.x always had its own.
+fn commands(interpreter: &str) -> Result<(), Error> {
+    write_all(paths::PYTHON_OLD, helpers::PYTHON_OLD)?;
+    let old_path = format!("{}:{}", paths::PYTHON_OLD, paths::PYTHON);
+    let old_python = helpers::python_wrapper(interpreter, &old_path);
+    let root = Path::new(paths::COMMANDS);
+    for generation in ["0", "1", "2"] {
+        let directory = root.join(generation);
+        write(
+            &directory.join("element-info"),
+            0o755,
+            helpers::ELEMENT_INFO,
+        )?;
+        let python = directory.join("python");
+        if generation == "2" {
+            link(Path::new(paths::PYTHON_WRAPPER), &python)?;
+            continue;
+        }
+        let runner = directory.join("dib-run-parts");
+        write(&runner, 0o755, helpers::DIB_RUN_PARTS)?;
+        if !has_python_2() {
+            write(&python, 0o755, &old_python)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether `python` is a Python 2, as its real name tells.
+fn has_python_2() -> bool {
+    let found = ["/usr/local/bin/python", "/usr/bin/python", "/bin/python"]
+        .iter()
+        .find_map(|path| fs::canonicalize(path).ok());
+    let name = found.as_deref().and_then(Path::file_name);
+    name.is_some_and(|name| name.as_encoded_bytes().starts_with(b"python2"))
 }
 
 fn write_all(directory: &str, files: &[HelperFile]) -> Result<(), Error> {

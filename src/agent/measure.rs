@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::context::Context;
 use super::error::Error;
-use crate::plan::SizePolicy;
+use crate::plan::{SizeFormula, SizePolicy};
 
 /// Measures the tree, decides the size, exports `DIB_IMAGE_SIZE` in KiB.
 ///
@@ -43,6 +43,7 @@ fn size_kib(tree_kib: u64, policy: &SizePolicy) -> u64 {
     let size = match (policy.requested_kib, policy.extra_kib) {
         (Some(requested), _) => requested,
         (None, Some(extra)) => tree_kib + extra,
+        (None, None) if policy.formula == SizeFormula::Blocks600 => (tree_kib * 1024).div_ceil(600),
         // awk computes this in double precision, and truncates
         (None, None) => (tree_kib as f64 / 0.6) as u64,
     };
@@ -50,7 +51,10 @@ fn size_kib(tree_kib: u64, policy: &SizePolicy) -> u64 {
         (None, Some(journal)) => (size + journal * 1024).max(smallest_with_journal(journal)),
         _ => size,
     };
-    policy.rounded_kib(size)
+    match (policy.formula, policy.requested_kib) {
+        (SizeFormula::Blocks600, None) => policy.rounded_kib(size + 1),
+        _ => policy.rounded_kib(size),
+    }
 }
 
 /// mke2fs (1.47) refuses a journal larger than half of what it has left beside
@@ -150,6 +154,7 @@ mod tests {
             requested_kib: requested,
             extra_kib: extra,
             journal_mib: journal,
+            formula: SizeFormula::SixTenths,
             efi_padding_kib: 0,
             usage_report: None,
         }
@@ -167,6 +172,19 @@ mod tests {
             (1000, policy(Some(2001), None, None), 2048),
         ] {
             assert_eq!(size_kib(tree, &policy), expected, "{tree} {policy:?}");
+        }
+        // 42 MiB are 73401 blocks of 600 bytes; 150 KiB are 256, four times 64
+        for (tree, requested, expected) in [
+            (42 * 1024, None, 138_944),
+            (150, None, 320),
+            (150, Some(1 << 20), 1 << 20),
+        ] {
+            let journal = (tree > 1000).then_some(64);
+            let old = SizePolicy {
+                formula: SizeFormula::Blocks600,
+                ..policy(requested, None, journal)
+            };
+            assert_eq!(size_kib(tree, &old), expected, "{tree}");
         }
         let efi = SizePolicy {
             efi_padding_kib: 525 * 1024,

@@ -53,12 +53,15 @@ pub(crate) fn detach(target: &Path) -> io::Result<()> {
     Ok(umount2(target, MntFlags::MNT_DETACH)?)
 }
 
-/// Mounts proc, dev, devpts and a read-only sysfs below the target
+/// Mounts proc, dev, devpts and sysfs below the target
 /// (`mount_proc_dev_sys`).
 ///
 /// # Errors
 /// The target lacks one of the directories, or the kernel refuses.
-pub(crate) fn mount_kernel_filesystems(context: &mut Context) -> Result<(), Error> {
+pub(crate) fn mount_kernel_filesystems(
+    context: &mut Context,
+    sysfs_writable: bool,
+) -> Result<(), Error> {
     let target = context.target();
     for name in ["proc", "dev", "sys"] {
         if !target.join(name).is_dir() {
@@ -89,7 +92,10 @@ pub(crate) fn mount_kernel_filesystems(context: &mut Context) -> Result<(), Erro
         Some("none"),
         &at("sys"),
         Some("sysfs"),
-        MsFlags::MS_RDONLY,
+        match sysfs_writable {
+            true => MsFlags::empty(),
+            false => MsFlags::MS_RDONLY,
+        },
         NONE,
     )
     .map_err(|e| Error::io("mount sysfs on", at("sys"))(e.into()))?;

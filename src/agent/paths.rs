@@ -11,10 +11,15 @@ pub const BINARY: &str = "/run/safedib/bin/safedib";
 pub const PYTHON_WRAPPER: &str = "/run/safedib/bin/python3";
 /// Directory that is first on the PATH of hooks outside the target.
 pub const SHIMS: &str = "/run/safedib/shims";
+/// A directory for each older generation, by its number: commands that its hooks
+/// find on their PATH.
+pub const COMMANDS: &str = "/run/safedib/commands";
 /// `_LIB`, unless the user named another one.
 pub const LIB: &str = "/run/safedib/lib";
 /// Directory of Python's path that holds `diskimage_builder`.
 pub const PYTHON: &str = "/run/safedib/python";
+/// The same for scripts of 0.x and 1.x, before it.
+pub const PYTHON_OLD: &str = "/run/safedib/python-old";
 /// Placeholders of device nodes, see [`crate::output::nodes`].
 pub const NODES: &str = "/run/safedib/nodes";
 /// What the chroot shim mounted, a path per line, for the agent to unmount.

@@ -71,19 +71,21 @@ fn write(path: &Path) -> io::Result<()> {
 }
 
 /// Puts the saved resolv.conf back, unless the target has meanwhile got a link
-/// or an immutable file, which stays (`finalise_base`). With nothing saved the
+/// (if those are kept) or an immutable file, which stays (`finalise_base`). With nothing saved the
 /// target ends without one.
 ///
 /// # Errors
 /// `/etc` cannot be written. A target without `/etc` is left alone.
-pub(crate) fn restore(context: &mut Context) -> Result<(), Error> {
+pub(crate) fn restore(context: &mut Context, keep_link: bool) -> Result<(), Error> {
     let Ok(etc) = etc(context) else {
         return Ok(());
     };
     let (path, saved) = (etc.join(NAME), etc.join(SAVED));
     let shown = context.target().join("etc").join(NAME);
-    let keep = fs::symlink_metadata(&path)
-        .is_ok_and(|metadata| metadata.is_symlink() || (metadata.is_file() && is_immutable(&path)));
+    let keep = fs::symlink_metadata(&path).is_ok_and(|found| match found.is_symlink() {
+        true => keep_link,
+        false => found.is_file() && is_immutable(&path),
+    });
     let restored = if keep {
         remove(&saved)
     } else {

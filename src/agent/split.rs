@@ -18,12 +18,16 @@ use super::error::Error;
 use super::mounts;
 use crate::blockdev::{Filesystem, Layout};
 
-/// Splits the tree and writes its `etc/fstab`.
+/// Splits the tree and writes its `etc/fstab`, if that is to be.
 ///
 /// # Errors
 /// The layout has no root filesystem, or a mount point is no directory.
-pub(crate) fn split(context: &mut Context, layout: &Layout) -> Result<(), Error> {
-    prepare(context, layout)?;
+pub(crate) fn split(
+    context: &mut Context,
+    layout: &Layout,
+    writes_fstab: bool,
+) -> Result<(), Error> {
+    prepare(context, layout, writes_fstab)?;
     let built = context.built();
     let mounted: Vec<(&Filesystem, &str)> = layout
         .filesystems
@@ -58,14 +62,20 @@ pub(crate) fn split(context: &mut Context, layout: &Layout) -> Result<(), Error>
     Ok(())
 }
 
-/// Writes `etc/fstab` into the built tree and removes what upstream's copy leaves
+/// Writes `etc/fstab` into the built tree, if that is to be, and removes what upstream's copy leaves
 /// behind; its directory becomes what mkfs makes of a root directory.
 ///
 /// # Errors
 /// Whatever the filesystem gives.
-pub(crate) fn prepare(context: &mut Context, layout: &Layout) -> Result<(), Error> {
+pub(crate) fn prepare(
+    context: &mut Context,
+    layout: &Layout,
+    writes_fstab: bool,
+) -> Result<(), Error> {
     let built = context.built();
-    write_fstab(&built, layout).map_err(Error::io("write", built.join("etc/fstab")))?;
+    if writes_fstab {
+        write_fstab(&built, layout).map_err(Error::io("write", built.join("etc/fstab")))?;
+    }
     drop_hidden(context, &built)?;
     root_directory(&built).map_err(Error::io("set the mode of", &built))
 }

@@ -113,6 +113,12 @@ pub fn default_config() -> &'static str {
      \x20     fstab: {options: defaults, fsck-passno: 1}\n"
 }
 
+/// The same without a line in fstab: what older engines made of a disk.
+pub fn default_config_without_fstab() -> &'static str {
+    "- local_loop: {name: image0}\n\
+     - mkfs:\n    base: image0\n    name: mkfs_root\n    mount: {mount_point: /}\n"
+}
+
 /// A configuration in graph form: what `init` writes to `config.json`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {

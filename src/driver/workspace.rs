@@ -14,17 +14,37 @@ use super::Error;
 /// Random suffix of temporary names, like mktemp's `XXXXXXXX`.
 pub(super) fn random_suffix() -> Result<String, Error> {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let mut bytes = [0u8; 8];
+    Ok(random::<8>()?
+        .iter()
+        .map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]))
+        .collect())
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0u8; N];
     fs::File::open("/dev/urandom")
         .and_then(|mut file| io::Read::read_exact(&mut file, &mut bytes))
         .map_err(|source| Error::Host {
             what: "read /dev/urandom".into(),
             source,
         })?;
-    Ok(bytes
-        .iter()
-        .map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]))
-        .collect())
+    Ok(bytes)
+}
+
+/// A UUID of random bits (RFC 9562, version 4), as `uuidgen -r` makes one.
+pub(super) fn random_uuid() -> Result<String, Error> {
+    let mut bits = u128::from_be_bytes(random()?);
+    bits = bits & !(0xf << 76) | 4 << 76;
+    bits = bits & !(0b11 << 62) | 0b10 << 62;
+    let hex = format!("{bits:032x}");
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    Ok(parts.join("-"))
 }
 
 /// Whether the build lives in memory (`tmpfs_check`): wanted, and total memory

@@ -3,7 +3,9 @@
 mod catalog;
 mod devices;
 mod error;
+mod gone;
 mod hooks;
+mod interpreters;
 mod order;
 mod phase;
 mod resolver;
@@ -11,10 +13,12 @@ mod tools;
 
 pub use devices::{reads_block_device, BlockDeviceUse};
 pub use error::{Error, Origin};
+pub use gone::{gone_sources, GoneSource};
 pub use hooks::{merge, merge_without, EnvironmentFile, HookNotice, MergedHooks, NoticeReason};
+pub use interpreters::interpreter;
 pub use order::{compare_environment_files, compare_hooks, is_environment_name, is_hook_name};
 pub use phase::{Location, Phase};
-pub use resolver::resolve;
+pub use resolver::{resolve, resolve_loosely};
 pub use tools::{host_tools, known_tools, Need, ToolNeed};
 
 use std::collections::{BTreeMap, BTreeSet};

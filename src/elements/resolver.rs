@@ -26,21 +26,27 @@ const OPERATING_SYSTEM: &str = "operating-system";
 /// [`Error::RequestedButProvided`] and [`Error::MissingOperatingSystem`], tested
 /// in upstream's order.
 pub fn resolve(requested: &[String], catalog: &Catalog) -> Result<ElementSet, Error> {
-    let mut search = Search::new(requested, catalog);
-    while let Some(name) = search.queue.pop_front() {
-        search.visit(&name)?;
-    }
+    let search = Search::run(requested, catalog, false)?;
     search.refuse_conflicts(requested)?;
-    if !search.provided_by.contains_key(OPERATING_SYSTEM) {
-        return Err(Error::MissingOperatingSystem {
-            candidates: providers_of(OPERATING_SYSTEM, catalog),
-        });
-    }
+    search.require_operating_system()?;
+    search.finish()
+}
+
+/// As [`resolve`], by the rules of upstream until 2.4: several elements may
+/// provide the same, and the operating system is missed first.
+///
+/// # Errors
+/// As [`resolve`], but for [`Error::AlreadyProvided`].
+pub fn resolve_loosely(requested: &[String], catalog: &Catalog) -> Result<ElementSet, Error> {
+    let search = Search::run(requested, catalog, true)?;
+    search.require_operating_system()?;
+    search.refuse_conflicts(requested)?;
     search.finish()
 }
 
 struct Search<'a> {
     catalog: &'a Catalog,
+    several_providers: bool,
     queue: VecDeque<String>,
     seen: BTreeSet<String>,
     provided_by: BTreeMap<String, String>,
@@ -49,9 +55,14 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(requested: &[String], catalog: &'a Catalog) -> Self {
-        Search {
+    fn run(
+        requested: &[String],
+        catalog: &'a Catalog,
+        several_providers: bool,
+    ) -> Result<Self, Error> {
+        let mut search = Search {
             catalog,
+            several_providers,
             queue: requested.iter().cloned().collect(),
             seen: requested.iter().cloned().collect(),
             provided_by: BTreeMap::new(),
@@ -59,6 +70,19 @@ impl<'a> Search<'a> {
                 .iter()
                 .map(|name| (name.clone(), vec![USER.to_owned()]))
                 .collect(),
+        };
+        while let Some(name) = search.queue.pop_front() {
+            search.visit(&name)?;
+        }
+        Ok(search)
+    }
+
+    fn require_operating_system(&self) -> Result<(), Error> {
+        match self.provided_by.contains_key(OPERATING_SYSTEM) {
+            true => Ok(()),
+            false => Err(Error::MissingOperatingSystem {
+                candidates: providers_of(OPERATING_SYSTEM, self.catalog),
+            }),
         }
     }
 
@@ -69,6 +93,9 @@ impl<'a> Search<'a> {
         let element = self.element(name)?;
         for provide in &element.provides {
             if let Some(first) = self.provided_by.get(provide) {
+                if self.several_providers {
+                    continue;
+                }
                 return Err(Error::AlreadyProvided {
                     name: provide.clone(),
                     provided_by: first.clone(),

@@ -28,6 +28,9 @@ macro_rules! helper {
     };
 }
 
+/// Modules that stand before others for scripts of 0.x and 1.x.
+pub const PYTHON_OLD: &[HelperFile] = &[helper!(0o644, "python-old", "yaml.py")];
+
 /// Our runner of hooks, for inside and outside of the target
 /// (upstream `lib/dib-run-parts`).
 pub const DIB_RUN_PARTS: &str = include_str!("lib/dib-run-parts");
@@ -55,6 +58,10 @@ pub const PYTHON: &[HelperFile] = &[
     helper!(0o644, "python", "diskimage_builder/paths.py"),
     helper!(0o644, "python", "diskimage_builder/version.py"),
 ];
+
+/// `element-info`, which was a command of its own until 3.5.
+pub const ELEMENT_INFO: &str = "#!/bin/sh\n\
+    exec /run/safedib/bin/python3 -m diskimage_builder.element_dependencies \"$@\"\n";
 
 /// `PS4` as upstream's engine exports it: file, function and line, from `_ps4`.
 pub const PS4: &str = "+ $(_ps4):   ";

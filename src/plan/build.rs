@@ -16,8 +16,8 @@ use super::route::{Case, Route};
 use super::steps::{self, Parts};
 use super::storage::{storage, Storage};
 use super::{
-    outputs, shares, tools, Abilities, Error, HookOutput, PlannedOutput, PlannedStep, PlannedTool,
-    Share,
+    old, outputs, shares, tools, Abilities, Error, HookOutput, PlannedOutput, PlannedStep,
+    PlannedTool, Share,
 };
 
 /// What a build will do: everything that can be known before it starts.
@@ -41,6 +41,8 @@ pub struct Plan {
     pub environment_files: Vec<EnvironmentFile>,
     /// Files in phase directories that do not run as their author may think.
     pub notices: Vec<HookNotice>,
+    /// What will not go as the elements' authors thought.
+    pub warnings: Vec<String>,
     /// Log lines about what was chosen: the block-device configuration, a ramdisk.
     pub messages: Vec<String>,
     /// Elements that are left out, whoever asks for them.
@@ -74,6 +76,8 @@ pub struct PlanInputs<'a> {
     /// Directories whose new content is kept apart: where hooks see them, and
     /// where only the new content is seen.
     pub scratch: Vec<(PathBuf, PathBuf)>,
+    /// `DIB_IMAGE_ROOT_FS_UUID`, where the generation has it.
+    pub root_uuid: String,
     /// What works on this host.
     pub abilities: &'a Abilities,
     /// Tells whether a path of the host exists.
@@ -91,6 +95,8 @@ pub struct SessionPaths {
     pub lib_dir: PathBuf,
     /// `DIB_PYTHON_EXEC` unless the user set it.
     pub python: PathBuf,
+    /// The commands that hooks of the generation find first on their PATH.
+    pub commands: Option<PathBuf>,
     /// Where new files of the image's directory can be collected.
     pub collect_from: PathBuf,
 }
@@ -102,17 +108,21 @@ impl Plan {
     /// Everything about elements, hooks and the block-device configuration that
     /// is wrong, and whatever this version does not build yet, by name.
     pub fn new(request: &BuildRequest, inputs: &PlanInputs) -> Result<Plan, Error> {
-        let catalog = Catalog::find(&request.elements_path)?;
-        let mut set = elements::resolve(&request.elements, &catalog)?;
+        let generation = request.generation.generation;
+        let (catalog, mut set) = find_elements(request)?;
         set.exclude(&request.excluded_elements);
-        let merged = elements::merge_without(&set, &request.excluded_scripts)?;
-        let storage = storage(request, &set)?;
+        let mut merged = elements::merge_without(&set, &request.excluded_scripts)?;
+        let mut warnings = old::gone_sources(request, &set);
+        warnings.extend(old::drop_unknown_phases(generation, &mut merged));
+        let hooks: Vec<&Hook> = merged.hooks.values().flatten().collect();
+        warnings.extend(old::check_interpreters(generation, &hooks, inputs.exists)?);
+        let storage = storage(request, &set, &inputs.root_uuid)?;
         let outputs = outputs::outputs(request, &set);
         let route = Route::choose(&Case {
             request,
             abilities: inputs.abilities,
             set: &set,
-            hooks: merged.hooks.values().flatten().collect(),
+            hooks,
             layout: &storage.layout,
             outputs: &outputs,
         })?;
@@ -158,6 +168,7 @@ impl Plan {
             hooks: merged.hooks.into_values().flatten().collect(),
             environment_files: merged.environment_files,
             notices: merged.notices,
+            warnings,
         })
     }
 
@@ -173,6 +184,22 @@ impl Plan {
             Location::InTarget => "in target",
         }
     }
+}
+
+/// The elements that there are, and those of the build. Until 2.4 entries of
+/// `ELEMENTS_PATH` did not have to exist.
+fn find_elements(request: &BuildRequest) -> Result<(Catalog, ElementSet), Error> {
+    let loose = request.generation.generation.allows_several_providers();
+    if !loose {
+        let catalog = Catalog::find(&request.elements_path)?;
+        let set = elements::resolve(&request.elements, &catalog)?;
+        return Ok((catalog, set));
+    }
+    let mut path = request.elements_path.clone();
+    path.retain(|entry| entry.is_dir());
+    let catalog = Catalog::find(&path)?;
+    let set = elements::resolve_loosely(&request.elements, &catalog)?;
+    Ok((catalog, set))
 }
 
 fn variables(
@@ -197,6 +224,8 @@ fn variables(
         lib_dir: paths.lib_dir.clone(),
         base_elements: request.base_elements.as_ref().map(|base| base.path.clone()),
         python: paths.python.clone(),
+        commands: paths.commands.clone(),
+        root_uuid: inputs.root_uuid.clone(),
         root_label: layout.root_label()?,
         root_fstype: layout.root_fstype()?,
         boot_label: layout.boot_label(),

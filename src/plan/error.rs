@@ -44,6 +44,18 @@ pub enum Error {
         /// The hook.
         path: PathBuf,
     },
+    /// A hook outside the target that would certainly fail.
+    #[error(
+        "element '{element}': {} needs {program}, which this host does not have", path.display()
+    )]
+    NoInterpreter {
+        /// The program.
+        program: String,
+        /// Element of the hook.
+        element: String,
+        /// The hook.
+        path: PathBuf,
+    },
     /// An image file that would not come out of the appliance.
     #[error("local_loop node '{node}': an image file in a directory of its own ({directory}) is not supported")]
     DiskElsewhere {
@@ -128,6 +140,9 @@ impl Explain for Error {
                 "let the build choose ({}), or ask for a virtual machine ({})",
                 Setting::Appliance("auto"),
                 Setting::Appliance("microvm")
+            )),
+            Error::NoInterpreter { program, .. } => Some(format!(
+                "install {program}, give the element a script for a newer one, or leave it out"
             )),
             Error::BlockDeviceHook {
                 element, asked_by, ..

@@ -5,6 +5,7 @@
 
 mod build;
 mod error;
+mod old;
 mod outputs;
 mod rescue;
 mod route;
@@ -24,7 +25,9 @@ pub use rescue::rescue;
 pub use route::Abilities;
 pub use shares::Share;
 pub use stages::Stage;
-pub use step::{ApplianceKind, Archive, PlannedStep, RawDisk, SizePolicy, Step, TreePlace};
+pub use step::{
+    ApplianceKind, Archive, PlannedStep, RawDisk, SizeFormula, SizePolicy, Step, TreePlace,
+};
 pub use step::{DRIVE_COPY, PARAMS_FILE, RAW_DISK, STATE_DIR};
 pub use storage::Storage;
 pub use tools::{known_tools, KnownTool, PlannedTool};

@@ -40,6 +40,9 @@ pub struct SizePolicy {
     pub extra_kib: Option<u64>,
     /// Journal size in MiB that is added for an ext4 root of unrequested size.
     pub journal_mib: Option<u64>,
+    /// How the size follows from what the tree takes.
+    #[serde(default)]
+    pub formula: SizeFormula,
     /// Padding in KiB for an EFI system partition.
     pub efi_padding_kib: u64,
     /// Print the usage report (`DIB_SHOW_IMAGE_USAGE`): `Some(true)` in full.
@@ -52,6 +55,18 @@ impl SizePolicy {
     pub fn rounded_kib(&self, kib: u64) -> u64 {
         (kib + self.efi_padding_kib).next_multiple_of(64)
     }
+}
+
+/// How the size of a disk follows from what the tree takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SizeFormula {
+    /// Six tenths of the disk.
+    #[default]
+    SixTenths,
+    /// 0.x: blocks of 600 bytes count as KiB, and the sum goes up to the next
+    /// multiple of 64 even if it is one.
+    Blocks600,
 }
 
 /// The archive formats that are packed from the mounted target.
@@ -153,8 +168,11 @@ pub enum Step {
     CheckRootDeployed,
     /// Save resolv.conf as `.ORIG` and put the appliance's own in its place.
     InstallResolvConf,
-    /// Mount proc, dev, devpts and read-only sysfs below the target.
-    MountKernelFilesystems,
+    /// Mount proc, dev, devpts and sysfs below the target.
+    MountKernelFilesystems {
+        /// sysfs can be written to, as far as the appliance may (until 3.12).
+        sysfs_writable: bool,
+    },
     /// Run `install-packages` in the target.
     InstallPackages {
         /// Package names, passed through the target's shell as upstream does.
@@ -170,13 +188,20 @@ pub enum Step {
         policy: SizePolicy,
     },
     /// Give each filesystem of the layout a tree of its own at its mount point
-    /// below `mnt`, and write `etc/fstab`.
+    /// below `mnt`.
     SplitFilesystems {
         /// The disk layout.
         layout: Layout,
+        /// Write `etc/fstab`.
+        fstab: bool,
     },
     /// Restore resolv.conf, empty /tmp and the logs (`finalise_base`).
-    FinaliseTarget,
+    FinaliseTarget {
+        /// A link at `/etc/resolv.conf` stays (since 2.x).
+        keep_link: bool,
+        /// Empty the logs (since 1.x).
+        logs: bool,
+    },
     /// End every process that hooks left behind in the appliance.
     EndStrayProcesses,
     /// Pack the target into an archive.
@@ -231,11 +256,13 @@ pub enum Step {
         /// File name in the output directory.
         output: String,
     },
-    /// Write `etc/fstab` into the built tree and drop what upstream's copy into
-    /// the filesystems leaves behind.
+    /// Drop what upstream's copy of the built tree into the filesystems leaves
+    /// behind.
     PrepareTree {
         /// The disk layout.
         layout: Layout,
+        /// Write `etc/fstab`.
+        fstab: bool,
     },
     /// Make the empty raw disk of [`RawDisk::OutputDirectory`], of the measured size.
     CreateRawDisk {

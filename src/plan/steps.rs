@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::elements::{HookCopy, Phase};
-use crate::request::{BuildRequest, OutputFormat};
+use crate::request::{variables, BuildRequest, Generation, OutputFormat};
 
 use super::route::{DiskMaking, Place, Route};
 use super::storage::CONFIG_FILE;
@@ -85,6 +85,19 @@ impl<'a> List<'a> {
     }
 }
 
+/// The engine's variables, and away with what an older engine keeps to itself.
+fn set_variables(parts: &Parts) -> Step {
+    let generation = parts.request.generation.generation;
+    let own = variables::TMP_IMAGE_DIR;
+    Step::SetVariables {
+        set: parts.variables.clone(),
+        unset: (!own.is_of(generation))
+            .then(|| own.name.to_owned())
+            .into_iter()
+            .collect(),
+    }
+}
+
 /// Goes on in another appliance, which knows nothing yet.
 fn hand_over<'a>(parts: &Parts<'a>, list: &mut List<'a>, to: &'a Place) {
     list.push(Step::PackHandoff {
@@ -92,22 +105,17 @@ fn hand_over<'a>(parts: &Parts<'a>, list: &mut List<'a>, to: &'a Place) {
     });
     list.place = to;
     list.extend([
-        Step::SetVariables {
-            set: parts.variables.clone(),
-            unset: Vec::new(),
-        },
+        set_variables(parts),
         Step::UnpackHandoff {
             scratch: parts.scratch.iter().map(|at| at.0.clone()).collect(),
         },
     ]);
+    list.extend(hide_size(parts));
 }
 
 fn root_steps(parts: &Parts, list: &mut List) {
     list.extend([
-        Step::SetVariables {
-            set: parts.variables.clone(),
-            unset: Vec::new(),
-        },
+        set_variables(parts),
         Step::WriteBuildFile {
             path: CONFIG_FILE.into(),
             contents: parts.storage.yaml.clone(),
@@ -130,11 +138,37 @@ fn root_steps(parts: &Parts, list: &mut List) {
     ]);
 }
 
+fn mount_kernel_filesystems(parts: &Parts) -> Step {
+    Step::MountKernelFilesystems {
+        sysfs_writable: parts.request.generation.generation <= Generation::V2,
+    }
+}
+
+/// Older engines kept the measured size to themselves: hooks see what the
+/// caller exports.
+fn hide_size(parts: &Parts) -> Option<Step> {
+    let generation = parts.request.generation.generation;
+    if generation.has_block_device_layer() {
+        return None;
+    }
+    let name = variables::DIB_IMAGE_SIZE.name;
+    let given = parts.request.environment.get(OsStr::new(name));
+    let given = given.and_then(|value| Some((name.to_owned(), value.to_str()?.to_owned())));
+    Some(Step::SetVariables {
+        unset: given
+            .is_none()
+            .then(|| name.to_owned())
+            .into_iter()
+            .collect(),
+        set: given.into_iter().collect(),
+    })
+}
+
 fn tree_steps(parts: &Parts, list: &mut List) {
     let request = parts.request;
     list.extend([
         Step::InstallResolvConf,
-        Step::MountKernelFilesystems,
+        mount_kernel_filesystems(parts),
         Step::WriteHookFile {
             path: "environment.d/11-dib-install-type.bash".into(),
             contents: format!(
@@ -201,18 +235,20 @@ fn measure_steps(parts: &Parts, list: &mut List) {
         Step::MeasureTree {
             policy: parts.storage.size.clone(),
         },
-        Step::RunHooks {
-            phase: Phase::BlockDevice,
-        },
     ]);
+    list.extend(hide_size(parts));
+    list.push(Step::RunHooks {
+        phase: Phase::BlockDevice,
+    });
 }
 
 /// Gives the target its filesystems: trees of their own, or real ones.
 fn disk_steps<'a>(parts: &Parts<'a>, list: &mut List<'a>) {
     let (route, storage) = (parts.route, parts.storage);
     let layout = storage.layout.clone();
+    let fstab = storage.writes_fstab;
     let DiskMaking::Devices { populated } = route.disk else {
-        list.push(Step::SplitFilesystems { layout });
+        list.push(Step::SplitFilesystems { layout, fstab });
         return;
     };
     let moves = route.tree.kind != route.device.kind;
@@ -220,6 +256,7 @@ fn disk_steps<'a>(parts: &Parts<'a>, list: &mut List<'a>) {
         list.extend([
             Step::SplitFilesystems {
                 layout: layout.clone(),
+                fstab,
             },
             Step::AssembleDisk {
                 layout: layout.clone(),
@@ -229,6 +266,7 @@ fn disk_steps<'a>(parts: &Parts<'a>, list: &mut List<'a>) {
     } else {
         list.push(Step::PrepareTree {
             layout: layout.clone(),
+            fstab,
         });
     }
     if moves && !populated {
@@ -264,13 +302,9 @@ fn disk_steps<'a>(parts: &Parts<'a>, list: &mut List<'a>) {
 }
 
 fn finish_steps(parts: &Parts, list: &mut List) {
-    list.push(Step::MountKernelFilesystems);
-    if parts
-        .request
-        .generation
-        .generation
-        .has_late_outside_phases()
-    {
+    let generation = parts.request.generation.generation;
+    list.push(mount_kernel_filesystems(parts));
+    if generation.has_late_outside_phases() {
         list.push(Step::RunHooks {
             phase: Phase::PreFinalise,
         });
@@ -279,7 +313,10 @@ fn finish_steps(parts: &Parts, list: &mut List) {
         list.push(Step::RunHooks { phase });
     }
     list.extend([
-        Step::FinaliseTarget,
+        Step::FinaliseTarget {
+            keep_link: generation.has_block_device_layer(),
+            logs: generation.empties_logs(),
+        },
         Step::UnmountTarget,
         Step::EndStrayProcesses,
     ]);

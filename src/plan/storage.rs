@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::blockdev::{self, Graph, Layout, RootParams};
 use crate::elements::ElementSet;
-use crate::request::BuildRequest;
+use crate::request::{BuildRequest, Generation};
 
-use super::{Error, SessionPaths, SizePolicy};
+use super::{Error, SessionPaths, SizeFormula, SizePolicy};
 
 /// In `TMP_BUILD_DIR`: the configuration's text.
 pub(super) const CONFIG_FILE: &str = "block-device/config.yaml";
@@ -31,6 +31,8 @@ pub struct Storage {
     pub block_size: Option<u32>,
     /// Lines for the log that say which configuration was chosen, as upstream says it.
     pub messages: Vec<String>,
+    /// Whether `/etc/fstab` is the layout's.
+    pub writes_fstab: bool,
     /// How the disk's size is found.
     pub size: SizePolicy,
 }
@@ -83,7 +85,12 @@ struct Configuration {
 /// # Errors
 /// An unreadable configuration file, and everything that is wrong with the
 /// configuration itself.
-pub fn storage(request: &BuildRequest, set: &ElementSet) -> Result<Storage, Error> {
+pub fn storage(
+    request: &BuildRequest,
+    set: &ElementSet,
+    root_uuid: &str,
+) -> Result<Storage, Error> {
+    let generation = request.generation.generation;
     let configuration = configuration(request, set)?;
     let mut params = RootParams {
         fs_type: request.fs_type.clone(),
@@ -91,7 +98,7 @@ pub fn storage(request: &BuildRequest, set: &ElementSet) -> Result<Storage, Erro
         root_opts: Vec::new(),
     };
     let root_fstype = blockdev::layout(&configuration.yaml, &params)?.root_fstype()?;
-    params.root_opts = root_options(request, &root_fstype);
+    params.root_opts = root_options(request, &root_fstype, root_uuid);
     let config = blockdev::config(&configuration.yaml, &params)?;
     let graph = Graph::new(&config)?;
     let mut layout = graph.layout()?;
@@ -115,9 +122,15 @@ pub fn storage(request: &BuildRequest, set: &ElementSet) -> Result<Storage, Erro
             requested_kib: request.size.image_kib,
             extra_kib: request.size.extra_kib,
             journal_mib: (root_fstype == "ext4").then_some(request.size.journal_mib),
+            formula: match generation {
+                Generation::V0 => SizeFormula::Blocks600,
+                _ => SizeFormula::SixTenths,
+            },
             efi_padding_kib: if padded { EFI_PADDING_KIB } else { 0 },
             usage_report: request.size.usage_report,
         },
+        writes_fstab: generation.has_block_device_layer()
+            || layout.filesystems.iter().any(|fs| fs.fstab.is_some()),
         layout,
         graph,
         yaml: configuration.yaml,
@@ -163,7 +176,10 @@ fn configuration(request: &BuildRequest, set: &ElementSet) -> Result<Configurati
     messages.push("... done".into());
     messages.push("Using default block-device fallback config".into());
     Ok(Configuration {
-        yaml: blockdev::default_config().into(),
+        yaml: match request.generation.generation.has_block_device_layer() {
+            true => blockdev::default_config().into(),
+            false => blockdev::default_config_without_fstab().into(),
+        },
         messages,
     })
 }
@@ -193,12 +209,15 @@ fn read(path: PathBuf) -> Result<String, Error> {
 
 /// mkfs options of the root filesystem in upstream's order: online resize,
 /// trusty's missing checksums, inode ratio and journal, the user's own.
-fn root_options(request: &BuildRequest, root_fstype: &str) -> Vec<String> {
+fn root_options(request: &BuildRequest, root_fstype: &str, root_uuid: &str) -> Vec<String> {
+    let generation = request.generation.generation;
     let mut options = Vec::new();
     if let Some(blocks) = &request.max_online_resize {
         options.push(format!("-E resize={blocks}"));
     }
-    if root_fstype == "ext4" {
+    // 0.x left the inodes and the journal of a disk of requested size to mkfs.
+    let plain = generation == Generation::V0 && request.size.image_kib.is_some();
+    if root_fstype == "ext4" && !plain {
         let trusty = request
             .environment
             .get(std::ffi::OsStr::new("DIB_RELEASE"))
@@ -209,6 +228,10 @@ fn root_options(request: &BuildRequest, root_fstype: &str) -> Vec<String> {
         options.push(format!("-i 4096 -J size={}", request.size.journal_mib));
     }
     options.push(request.mkfs_options.clone());
+    // Upstream has tune2fs do it afterwards, which rewrites every checksum.
+    if generation.has_device_hooks() && root_fstype.starts_with("ext") {
+        options.push(format!("-U {root_uuid}"));
+    }
     options
         .join(" ")
         .split_whitespace()

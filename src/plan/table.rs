@@ -62,6 +62,9 @@ impl Plan {
         for (used, hidden) in &self.overrides {
             writeln!(f, "  {} overrides {}", used.display(), hidden.display())?;
         }
+        for warning in &self.warnings {
+            writeln!(f, "  WARNING {warning}")?;
+        }
         for message in &self.messages {
             writeln!(f, "  {message}")?;
         }
@@ -151,20 +154,28 @@ impl Display for Step {
             Step::CreateTarget => f.write_str("create the target directory"),
             Step::CheckRootDeployed => f.write_str("check that root.d deployed a root"),
             Step::InstallResolvConf => f.write_str("install resolv.conf for the build"),
-            Step::MountKernelFilesystems => f.write_str("mount proc, dev, sys in the target"),
+            Step::MountKernelFilesystems { .. } => {
+                f.write_str("mount proc, dev, sys in the target")
+            }
             Step::UnmountTarget => f.write_str("unmount everything in the target"),
             Step::MoveTargetToBuilt => f.write_str("move the tree to built"),
             Step::MeasureTree { .. } => f.write_str("measure the tree, size the disk"),
-            Step::SplitFilesystems { layout } => {
+            Step::SplitFilesystems { layout, .. } => {
                 write!(
                     f,
                     "give {} filesystems their trees",
                     layout.filesystems.len()
                 )
             }
-            Step::FinaliseTarget => f.write_str("restore resolv.conf, empty /tmp and logs"),
+            Step::FinaliseTarget { logs, .. } => match logs {
+                true => f.write_str("restore resolv.conf, empty /tmp and logs"),
+                false => f.write_str("restore resolv.conf, empty /tmp"),
+            },
             Step::EndStrayProcesses => f.write_str("end processes that hooks left behind"),
-            Step::PrepareTree { .. } => f.write_str("write fstab into the tree"),
+            Step::PrepareTree { fstab, .. } => f.write_str(match fstab {
+                true => "write fstab into the tree",
+                false => "make the tree ready for its filesystem",
+            }),
             Step::CreateRawDisk { .. } => f.write_str("make the empty disk"),
             Step::CreateDevices { populated, .. } => f.write_str(match populated {
                 true => "attach and mount the disk",

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
+use super::generation::Generation;
 use super::quoting::declare_p;
 use super::resolved::BuildRequest;
 use super::variables::{self, Variable};
@@ -35,6 +36,11 @@ pub struct EngineInputs {
     pub base_elements: Option<PathBuf>,
     /// `DIB_PYTHON_EXEC`.
     pub python: PathBuf,
+    /// Directory of the commands that hooks of the generation find first on
+    /// their PATH; `None` if there are none.
+    pub commands: Option<PathBuf>,
+    /// `DIB_IMAGE_ROOT_FS_UUID`.
+    pub root_uuid: String,
     /// `DIB_ROOT_LABEL`: what the layout says.
     pub root_label: String,
     /// `DIB_ROOT_FSTYPE`.
@@ -61,8 +67,8 @@ const FROM_ENVIRONMENT: [Variable; 15] = [
     variables::FS_TYPE,
     variables::IMAGE_NAME,
     variables::IMAGE_TYPE,
+    variables::LANG,
     variables::LC_ALL,
-    variables::PATH,
     variables::RAMDISK_ELEMENT,
 ];
 
@@ -78,56 +84,115 @@ pub fn engine_variables(
     request: &BuildRequest,
     inputs: &EngineInputs,
 ) -> Result<BTreeMap<String, String>, Error> {
-    let mut set = BTreeMap::new();
-    let mut put = |variable: Variable, value: String| {
-        set.insert(variable.name.to_owned(), value);
+    let mut engine = Engine {
+        generation: request.generation.generation,
+        set: BTreeMap::new(),
     };
     for variable in FROM_ENVIRONMENT {
         if let Some(value) = request.environment.get(OsStr::new(variable.name)) {
-            put(variable, text(variable, value)?);
+            engine.put(variable, text(variable, value)?);
         }
     }
-    let path = |variable, path: &Path| text(variable, path.as_os_str());
-    let python = path(variables::DIB_PYTHON_EXEC, &inputs.python)?;
-    put(variables::DIB_ARGS, request.dib_args.clone());
-    put(variables::DIB_ENV, dib_env(request, &python));
-    put(variables::DIB_PYTHON_EXEC, python);
-    put(variables::LIB, path(variables::LIB, &inputs.lib_dir)?);
-    if let Some(base) = &inputs.base_elements {
-        put(
-            variables::BASE_ELEMENT_DIR,
-            path(variables::BASE_ELEMENT_DIR, base)?,
-        );
+    put_installation(&mut engine, request, inputs)?;
+    put_elements(&mut engine, inputs)?;
+    put_directories(&mut engine, inputs)?;
+    for (variable, value) in [
+        (variables::DIB_ARGS, &request.dib_args),
+        (variables::DIB_ROOT_LABEL, &inputs.root_label),
+        (variables::DIB_ROOT_FSTYPE, &inputs.root_fstype),
+        (variables::DIB_BOOT_LABEL, &inputs.boot_label),
+        (variables::DIB_MOUNTPOINTS, &inputs.mount_points),
+        (variables::DIB_IMAGE_ROOT_FS_UUID, &inputs.root_uuid),
+    ] {
+        engine.put(variable, value.clone());
     }
-    put(variables::IMAGE_ELEMENT, names(&inputs.elements));
-    put(
-        variables::IMAGE_ELEMENT_YAML,
-        yaml_map(&paths(&inputs.elements)?),
-    );
-    put(
-        variables::IMAGE_ELEMENT_ARRAY_FUNCTION,
-        array_function(&inputs.elements)?,
-    );
+    for (name, body) in &inputs.functions {
+        let name = format!("BASH_FUNC_{name}%%");
+        engine.set.insert(name, format!("() {body}"));
+    }
+    Ok(engine.set)
+}
+
+/// What the engine of a generation exports.
+struct Engine {
+    generation: Generation,
+    set: BTreeMap<String, String>,
+}
+
+impl Engine {
+    fn put(&mut self, variable: Variable, value: String) {
+        if variable.is_of(self.generation) {
+            self.set.insert(variable.name.to_owned(), value);
+        }
+    }
+
+    fn put_path(&mut self, variable: Variable, path: &Path) -> Result<(), Error> {
+        let value = text(variable, path.as_os_str())?;
+        self.put(variable, value);
+        Ok(())
+    }
+}
+
+/// Where the engine and its elements are, and how its commands are found.
+fn put_installation(
+    engine: &mut Engine,
+    request: &BuildRequest,
+    inputs: &EngineInputs,
+) -> Result<(), Error> {
+    let python = text(variables::DIB_PYTHON_EXEC, inputs.python.as_os_str())?;
+    let known = variables::DIB_PYTHON_EXEC.is_of(engine.generation);
+    let interpreter = known.then_some(python.as_str());
+    engine.put(variables::DIB_ENV, dib_env(request, interpreter));
+    engine.put(variables::DIB_PYTHON_EXEC, python);
+    engine.put_path(variables::LIB, &inputs.lib_dir)?;
+    if let Some(base) = &inputs.base_elements {
+        engine.put_path(variables::BASE_ELEMENT_DIR, base)?;
+        if let Some(prefix) = base.parent() {
+            engine.put_path(variables::PREFIX, prefix)?;
+        }
+    }
+    let path = request.environment.get(OsStr::new(variables::PATH.name));
+    let mut path = text(variables::PATH, path.map_or(OsStr::new(""), |path| path))?;
+    if let Some(commands) = &inputs.commands {
+        engine.put(variables::DIB_ORIGINAL_PATH, path.clone());
+        engine.put_path(variables::DIB_PYTHON_EXEC_TMP, commands)?;
+        engine.put_path(variables::SCRIPT_HOME, commands)?;
+        path = format!("{}:{path}", text(variables::PATH, commands.as_os_str())?);
+    }
+    engine.put(variables::PATH, path);
+    Ok(())
+}
+
+fn put_elements(engine: &mut Engine, inputs: &EngineInputs) -> Result<(), Error> {
+    let elements = &inputs.elements;
+    engine.put(variables::IMAGE_ELEMENT, names(elements));
+    engine.put(variables::IMAGE_ELEMENT_YAML, yaml_map(&paths(elements)?));
+    let function = array_function(elements)?;
+    engine.put(variables::IMAGE_ELEMENT_ARRAY_FUNCTION, function);
+    Ok(())
+}
+
+fn put_directories(engine: &mut Engine, inputs: &EngineInputs) -> Result<(), Error> {
+    let disk = inputs.image_dir.join("image.raw");
     for (variable, directory) in [
-        (variables::TMP_BUILD_DIR, inputs.build_dir.clone()),
-        (variables::TMP_IMAGE_DIR, inputs.image_dir.clone()),
-        (variables::TMP_HOOKS_PATH, inputs.build_dir.join("hooks")),
+        (variables::TMP_BUILD_DIR, &inputs.build_dir),
+        (variables::TMP_IMAGE_DIR, &inputs.image_dir),
+        (variables::TMP_IMAGE_PATH, &disk),
+        (variables::TMP_HOOKS_PATH, &inputs.build_dir.join("hooks")),
         (
             variables::DIB_BLOCK_DEVICE_PARAMS_YAML,
-            inputs.build_dir.join("block-device/params.yaml"),
+            &inputs.build_dir.join("block-device/params.yaml"),
         ),
     ] {
-        put(variable, path(variable, &directory)?);
+        engine.put_path(variable, directory)?;
     }
-    put(variables::OUT_IMAGE_PATH, String::new());
-    put(variables::DIB_ROOT_LABEL, inputs.root_label.clone());
-    put(variables::DIB_ROOT_FSTYPE, inputs.root_fstype.clone());
-    put(variables::DIB_BOOT_LABEL, inputs.boot_label.clone());
-    put(variables::DIB_MOUNTPOINTS, inputs.mount_points.clone());
-    for (name, body) in &inputs.functions {
-        set.insert(format!("BASH_FUNC_{name}%%"), format!("() {body}"));
+    match variables::TMP_IMAGE_PATH.is_of(engine.generation) {
+        true => engine.put_path(variables::OUT_IMAGE_PATH, &disk),
+        false => {
+            engine.put(variables::OUT_IMAGE_PATH, String::new());
+            Ok(())
+        }
     }
-    Ok(set)
 }
 
 fn text(variable: Variable, value: &OsStr) -> Result<String, Error> {
@@ -137,7 +202,7 @@ fn text(variable: Variable, value: &OsStr) -> Result<String, Error> {
 
 /// `DIB_ENV`: the caller's `DIB_*` variables, `DIB_ARGS` and the interpreter, in
 /// the order in which bash lists them; trailing newlines go the way of `$(...)`.
-fn dib_env(request: &BuildRequest, python: &str) -> String {
+fn dib_env(request: &BuildRequest, python: Option<&str>) -> String {
     let mut listed: BTreeMap<&[u8], &[u8]> = request
         .caller_dib
         .iter()
@@ -147,9 +212,11 @@ fn dib_env(request: &BuildRequest, python: &str) -> String {
         variables::DIB_ARGS.name.as_bytes(),
         request.dib_args.as_bytes(),
     );
-    listed
-        .entry(variables::DIB_PYTHON_EXEC.name.as_bytes())
-        .or_insert(python.as_bytes());
+    if let Some(python) = python {
+        listed
+            .entry(variables::DIB_PYTHON_EXEC.name.as_bytes())
+            .or_insert(python.as_bytes());
+    }
     let lines: Vec<String> = listed
         .iter()
         .map(|(name, value)| declare_p(&String::from_utf8_lossy(name), value))

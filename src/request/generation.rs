@@ -78,6 +78,28 @@ impl Generation {
         self >= Generation::V2
     }
 
+    /// Whether hooks find commands of the engine's on their PATH: `element-info`,
+    /// and `dib-run-parts` until 2.x, where `python` is the engine's.
+    pub fn has_commands_on_path(self) -> bool {
+        self <= Generation::V2
+    }
+
+    /// Whether the engine writes the disk's `/etc/fstab`, exports the disk's size
+    /// in KiB and leaves a link at `/etc/resolv.conf` alone (2.4 and later).
+    pub fn has_block_device_layer(self) -> bool {
+        !self.has_device_hooks()
+    }
+
+    /// Whether the engine empties logs (1.0 and later; before, `base` did).
+    pub fn empties_logs(self) -> bool {
+        self >= Generation::V1
+    }
+
+    /// Whether several elements may provide the same (until 2.4).
+    pub fn allows_several_providers(self) -> bool {
+        self <= Generation::V1
+    }
+
     /// Whether the engine adds a block-device element to `vm` (2.12 and later).
     pub fn adds_block_device_element(self) -> bool {
         !self.has_device_hooks()

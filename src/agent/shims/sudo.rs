@@ -312,9 +312,20 @@ fn execute(line: Line, user: &User) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// `secure_path`, but the shims stay first: the command is one of a hook.
+/// `secure_path`, but the shims and the commands of an older generation stay
+/// first: the command is one of a hook.
 fn search_path() -> OsString {
-    format!("{}:{}", paths::SHIMS, sudo_env::SECURE_PATH).into()
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut search = OsString::from(paths::SHIMS);
+    for directory in std::env::split_paths(&path) {
+        if directory.starts_with(paths::COMMANDS) {
+            search.push(":");
+            search.push(directory);
+        }
+    }
+    search.push(":");
+    search.push(sudo_env::SECURE_PATH);
+    search
 }
 
 fn become_user(user: &User) -> nix::Result<()> {

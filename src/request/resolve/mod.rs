@@ -102,7 +102,8 @@ fn prepare(
         None => paths::elements(&shell, environment, host)?,
     };
     let generation = forced.unwrap_or_else(|| generation::recognise(&elements_path, host));
-    let elements = requested(raw, &shell, &arch, generation.generation)?;
+    let of = generation.generation;
+    let elements = requested(raw, &shell, &arch, of)?;
     let home = paths::home(&shell)?;
     let cache = home.join(".cache");
     let directory =
@@ -113,11 +114,14 @@ fn prepare(
     let log = log(&mut shell, host)?;
     shell.export(variables::ARCH, &arch);
     shell.export(variables::IMAGE_NAME, &image_name);
-    shell.export(variables::DIB_DEBUG_TRACE, trace.to_string());
+    match raw.count(OptionId::Trace) {
+        0 => shell.export_in(of, variables::DIB_DEBUG_TRACE, trace.to_string()),
+        _ => shell.export(variables::DIB_DEBUG_TRACE, trace.to_string()),
+    }
     shell.export(variables::DIB_IMAGE_CACHE, &image_cache);
-    shell.export(variables::DIB_LOCKFILES, &lockfiles);
+    shell.export_in(of, variables::DIB_LOCKFILES, &lockfiles);
     shell.export(variables::ELEMENTS_PATH, paths::joined(&elements_path)?);
-    export_defaults(&mut shell)?;
+    export_defaults(&mut shell, of)?;
     Ok(Prepared {
         shell,
         notices,
@@ -278,7 +282,7 @@ fn requested(
 }
 
 /// The values that upstream's defaults files give, exported where they export.
-fn export_defaults(shell: &mut Shell) -> Result<(), Error> {
+fn export_defaults(shell: &mut Shell, of: Generation) -> Result<(), Error> {
     for (variable, default) in [
         (variables::DIB_CHECKSUM, "0"),
         (variables::DIB_NO_TMPFS, "0"),
@@ -288,7 +292,7 @@ fn export_defaults(shell: &mut Shell) -> Result<(), Error> {
         (variables::IMAGE_TYPE, "qcow2"),
     ] {
         let value = shell.text_or(variable, default)?;
-        shell.export(variable, value);
+        shell.export_in(of, variable, value);
     }
     for (variable, default) in [
         (variables::DIB_DEFAULT_INSTALLTYPE, "source"),
@@ -297,7 +301,11 @@ fn export_defaults(shell: &mut Shell) -> Result<(), Error> {
         let value = shell.text_or(variable, default)?;
         shell.assign(variable, value);
     }
-    shell.export(variables::LC_ALL, "C");
+    for variable in [variables::LANG, variables::LC_ALL] {
+        if variable.is_of(of) {
+            shell.export(variable, "C");
+        }
+    }
     let mut path = shell.bytes(variables::PATH).unwrap_or_default().to_owned();
     for directory in ["/sbin", "/usr/sbin", "/usr/local/sbin"] {
         append_directory(&mut path, directory);

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 
 use crate::request::environment::Environment;
 use crate::request::error::Error;
+use crate::request::generation::Generation;
 use crate::request::options::{Export, OptionId, OPTIONS};
 use crate::request::variables::{self, Variable};
 use crate::request::RawRequest;
@@ -74,6 +75,19 @@ impl Shell {
         let value = value.into();
         self.all.set(variable.name, value.clone());
         self.exported.set(variable.name, value);
+    }
+
+    /// Exports what the engine of a generation exports; else only sets.
+    pub(super) fn export_in(
+        &mut self,
+        generation: Generation,
+        variable: Variable,
+        value: impl Into<OsString>,
+    ) {
+        match variable.is_of(generation) {
+            true => self.export(variable, value),
+            false => self.assign(variable, value),
+        }
     }
 
     /// Sets; hooks see it if the caller had exported the variable.

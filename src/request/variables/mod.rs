@@ -8,6 +8,8 @@ mod table;
 
 pub use table::*;
 
+use super::generation::Generation;
+
 /// Who gives a variable its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SetBy {
@@ -47,8 +49,29 @@ pub struct Variable {
     pub visible: Visible,
     /// Unit of a number, else empty.
     pub unit: &'static str,
+    /// The first and the last generation whose engine knows it. Any other leaves
+    /// it alone: hooks see it exactly if the caller exported it.
+    pub generations: (Generation, Generation),
     /// What it does.
     pub doc: &'static str,
+}
+
+impl Variable {
+    /// Whether the engine of a generation knows it.
+    pub fn is_of(&self, generation: Generation) -> bool {
+        (self.generations.0..=self.generations.1).contains(&generation)
+    }
+
+    /// The generations, in words; empty for all.
+    fn generation_words(&self) -> String {
+        match self.generations {
+            (Generation::V0, Generation::V3) => String::new(),
+            (first, last) if first == last => format!(" Only in {}.x.", first.name()),
+            (first, Generation::V3) => format!(" Since {}.x.", first.name()),
+            (Generation::V0, last) => format!(" Until {}.x.", last.name()),
+            (first, last) => format!(" From {}.x to {}.x.", first.name(), last.name()),
+        }
+    }
 }
 
 impl SetBy {
@@ -80,7 +103,9 @@ pub fn markdown() -> String {
          Generated from `src/request/variables/table.rs`; a test keeps the two equal.\n\n\
          Every exported variable of the caller reaches the hooks; this table lists those that the\n\
          engine itself reads or sets. *Option* means that a command-line option sets it\n\
-         (see `options.md`). Values that environment.d files export reach hooks, never the engine.\n\n\
+         (see `options.md`). Values that environment.d files export reach hooks, never the engine.\n\
+         Where a meaning ends with generations of diskimage-builder (see `generations.md`), the engine\n\
+         of another one leaves the variable alone: hooks see it if the caller exported it.\n\n\
          | Name | Set by | Default | Seen by | Meaning |\n|---|---|---|---|---|\n",
     );
     for variable in ALL {
@@ -93,13 +118,14 @@ pub fn markdown() -> String {
             words => words.to_owned(),
         };
         text.push_str(&format!(
-            "| `{}` | {} | {} | {} | {}{} |\n",
+            "| `{}` | {} | {} | {} | {}{}{} |\n",
             variable.name,
             variable.set_by.words(),
             default,
             variable.visible.words(),
             variable.doc.replace('|', "\\|"),
-            unit
+            unit,
+            variable.generation_words()
         ));
     }
     text

@@ -1,9 +1,16 @@
 //! The variables, in alphabetical order.
 
 use super::{SetBy, Variable, Visible};
+use crate::request::generation::Generation::{self, *};
+
+/// Every engine knows it.
+const ALWAYS: (Generation, Generation) = (V0, V3);
 
 macro_rules! variables {
-    ($($id:ident = $name:literal, $set_by:ident, $default:literal, $visible:ident, $unit:literal, $doc:literal;)*) => {
+    (@generations) => { ALWAYS };
+    (@generations $first:ident $last:ident) => { ($first, $last) };
+    ($($id:ident = $name:literal, $set_by:ident, $default:literal, $visible:ident, $unit:literal,
+        $([$first:ident..=$last:ident],)? $doc:literal;)*) => {
         $(
             #[doc = $doc]
             pub const $id: Variable = Variable {
@@ -12,6 +19,7 @@ macro_rules! variables {
                 default: $default,
                 visible: Visible::$visible,
                 unit: $unit,
+                generations: variables!(@generations $($first $last)?),
                 doc: $doc,
             };
         )*
@@ -28,7 +36,7 @@ variables! {
         "Architecture of the image; any text.";
     BASE_ELEMENT_DIR = "_BASE_ELEMENT_DIR", Engine, "found, see `ELEMENTS_PATH`", Hooks, "",
         "Upstream's own elements.";
-    IMAGE_ELEMENT_ARRAY_FUNCTION = "BASH_FUNC_get_image_element_array%%", Engine, "", Outside, "",
+    IMAGE_ELEMENT_ARRAY_FUNCTION = "BASH_FUNC_get_image_element_array%%", Engine, "", Outside, "", [V2..=V3],
         "The exported function `get_image_element_array`, which prints elements and directories as words of a bash array.";
     BREAK = "break", User, "", Caller, "",
         "Points at which a shell is started: `before-PHASE`, `after-PHASE`, `after-error`, separated by commas.";
@@ -52,15 +60,15 @@ variables! {
         "Read by the block-device elements: `mbr`, `gpt` or `efi`. The engine leaves it alone.";
     DIB_BLOCK_DEVICE_CONFIG = "DIB_BLOCK_DEVICE_CONFIG", User, "the elements' own file", Caller, "",
         "Block-device configuration: YAML text, or `file://` and an absolute path.";
-    DIB_BLOCK_DEVICE_PARAMS_YAML = "DIB_BLOCK_DEVICE_PARAMS_YAML", Engine, "", Hooks, "",
+    DIB_BLOCK_DEVICE_PARAMS_YAML = "DIB_BLOCK_DEVICE_PARAMS_YAML", Engine, "", Hooks, "", [V2..=V3],
         "File with the parameters of the block-device layer.";
     DIB_BLOCK_SIZE = "DIB_BLOCK_SIZE", User, "the configuration's `block_size`", Caller, "bytes",
         "Overrides the block size of every disk.";
-    DIB_BOOT_LABEL = "DIB_BOOT_LABEL", Engine, "", Hooks, "",
+    DIB_BOOT_LABEL = "DIB_BOOT_LABEL", Engine, "", Hooks, "", [V3..=V3],
         "Label of the boot filesystem, empty if the layout has none.";
-    DIB_CHECKSUM = "DIB_CHECKSUM", Option, "`0`", Hooks, "",
+    DIB_CHECKSUM = "DIB_CHECKSUM", Option, "`0`", Hooks, "", [V1..=V3],
         "`1` writes MD5 and SHA256 files; else a list of `md5` and `sha256`; `0` writes none.";
-    DIB_DEBUG_TRACE = "DIB_DEBUG_TRACE", Option, "`0`", Hooks, "",
+    DIB_DEBUG_TRACE = "DIB_DEBUG_TRACE", Option, "`0`", Hooks, "", [V1..=V3],
         "Level of tracing; each `-x` adds one.";
     DIB_DEFAULT_INSTALLTYPE = "DIB_DEFAULT_INSTALLTYPE", Option, "`source`", Caller, "",
         "How elements install software: `source` or `package`. Hooks of phases after root see it in any case.";
@@ -78,13 +86,15 @@ variables! {
         "Room that is added to the size of the tree.";
     DIB_IMAGE_SIZE = "DIB_IMAGE_SIZE", Option, "computed from the tree", Caller, "GiB",
         "Size of the disk; fractions are allowed. Hooks of the block-device phase and later see the final size in KiB.";
+    DIB_IMAGE_ROOT_FS_UUID = "DIB_IMAGE_ROOT_FS_UUID", Engine, "random", Hooks, "", [V0..=V1],
+        "UUID that the root filesystem gets if it is of an ext type.";
     DIB_JOURNAL_SIZE = "DIB_JOURNAL_SIZE", Option, "`64`", Caller, "MiB",
         "Size of the journal of an ext4 root.";
-    DIB_LOCKFILES = "DIB_LOCKFILES", User, "`~/.cache/dib/lockfiles`", Hooks, "",
+    DIB_LOCKFILES = "DIB_LOCKFILES", User, "`~/.cache/dib/lockfiles`", Hooks, "", [V2..=V3],
         "Directory for lock files that builds share.";
     DIB_MIN_TMPFS = "DIB_MIN_TMPFS", Option, "`2`", Hooks, "GiB",
         "A tmpfs is used if memory is at least twice this.";
-    DIB_MOUNTPOINTS = "DIB_MOUNTPOINTS", Engine, "", Hooks, "",
+    DIB_MOUNTPOINTS = "DIB_MOUNTPOINTS", Engine, "", Hooks, "", [V2..=V3],
         "Mount points of the layout, separated by `|`.";
     DIB_NO_TIMESTAMP = "DIB_NO_TIMESTAMP", User, "`0`", Caller, "",
         "`1`: log lines on stdout carry no time.";
@@ -92,13 +102,17 @@ variables! {
         "Anything but exactly `0` keeps the build off tmpfs.";
     DIB_OFFLINE = "DIB_OFFLINE", Option, "empty", Hooks, "",
         "Not empty: elements do not refresh what they have cached.";
-    DIB_PYTHON_EXEC = "DIB_PYTHON_EXEC", Engine, "our own wrapper", Hooks, "",
+    DIB_ORIGINAL_PATH = "DIB_ORIGINAL_PATH", Engine, "", Hooks, "", [V2..=V2],
+        "`PATH` without `DIB_PYTHON_EXEC_TMP`.";
+    DIB_PYTHON_EXEC = "DIB_PYTHON_EXEC", Engine, "our own wrapper", Hooks, "", [V2..=V3],
         "Python interpreter that hooks call. A value of the caller's tells where upstream is installed.";
+    DIB_PYTHON_EXEC_TMP = "DIB_PYTHON_EXEC_TMP", Engine, "", Hooks, "", [V2..=V2],
+        "Directory, first on the PATH, where `python` is `DIB_PYTHON_EXEC`.";
     DIB_QUIET = "DIB_QUIET", User, "`0`, or `1` with `--logfile`", Caller, "",
         "`1`: the log does not go to stdout.";
     DIB_RELEASE = "DIB_RELEASE", User, "", Caller, "",
         "Release of the distribution; `trusty` makes an ext4 root without metadata checksums.";
-    DIB_ROOT_FSTYPE = "DIB_ROOT_FSTYPE", Engine, "", Hooks, "",
+    DIB_ROOT_FSTYPE = "DIB_ROOT_FSTYPE", Engine, "", Hooks, "", [V2..=V3],
         "Type of the root filesystem.";
     DIB_ROOT_LABEL = "DIB_ROOT_LABEL", Engine, "", Hooks, "",
         "Label of the root filesystem.";
@@ -110,7 +124,7 @@ variables! {
         "Repository and tag of a `docker` image.";
     ELEMENTS_PATH = "ELEMENTS_PATH", User, "", Hooks, "",
         "Directories of elements, separated by colons; the first one that has an element wins. Upstream's own directory is appended: `DIB_ELEMENTS_DIR`, else the installation that belongs to `DIB_PYTHON_EXEC`, to `VIRTUAL_ENV`, to the user, to the system, else `/usr/share/diskimage-builder/elements`.";
-    FS_TYPE = "FS_TYPE", User, "`ext4`", Hooks, "",
+    FS_TYPE = "FS_TYPE", User, "`ext4`", Hooks, "", [V1..=V3],
         "Type of the root filesystem where the layout does not name one.";
     GENTOO_PROFILE = "GENTOO_PROFILE", User, "", Caller, "",
         "If it contains `hardened`, no tmpfs is used.";
@@ -118,11 +132,11 @@ variables! {
         "Home of the caller; hooks in the target get `/root`.";
     IMAGE_BLOCK_DEVICE = "IMAGE_BLOCK_DEVICE", Engine, "", Hooks, "",
         "The disk, from the pre-finalise phase on.";
-    IMAGE_BLOCK_DEVICES = "IMAGE_BLOCK_DEVICES", Engine, "", Hooks, "",
+    IMAGE_BLOCK_DEVICES = "IMAGE_BLOCK_DEVICES", Engine, "", Hooks, "", [V2..=V3],
         "All block devices by node name, as words of a bash array, from the pre-finalise phase on.";
     IMAGE_ELEMENT = "IMAGE_ELEMENT", User, "", Hooks, "",
         "Elements that are built before those of the command line; hooks see the names of all elements of the build.";
-    IMAGE_ELEMENT_YAML = "IMAGE_ELEMENT_YAML", Engine, "", Hooks, "",
+    IMAGE_ELEMENT_YAML = "IMAGE_ELEMENT_YAML", Engine, "", Hooks, "", [V2..=V3],
         "Elements and their directories, as a YAML map.";
     IMAGE_NAME = "IMAGE_NAME", Option, "`image`", Hooks, "",
         "Path of the image without extension. With one single type, that extension is taken off.";
@@ -132,7 +146,9 @@ variables! {
         "Types of the image, from `-t`; an exported value has no effect.";
     INSTALL_PACKAGES = "INSTALL_PACKAGES", OptionOnly, "", Engine, "",
         "Packages from `-p`; an exported value has no effect.";
-    LC_ALL = "LC_ALL", Engine, "`C`", Hooks, "",
+    LANG = "LANG", Engine, "`C`", Hooks, "", [V0..=V1],
+        "Locale of the whole build, if the caller exports no `LC_ALL`.";
+    LC_ALL = "LC_ALL", Engine, "`C`", Hooks, "", [V2..=V3],
         "Locale of the whole build.";
     LIB = "_LIB", Engine, "our own helpers, or `--lib`", Hooks, "",
         "Directory of the shell libraries that hooks source.";
@@ -145,13 +161,15 @@ variables! {
     MKFS_OPTS = "MKFS_OPTS", OptionOnly, "", Caller, "",
         "Further arguments for making the root filesystem.";
     OUT_IMAGE_PATH = "OUT_IMAGE_PATH", Engine, "empty", Hooks, "",
-        "Kept for old elements.";
+        "Kept for old elements. Until 1.x it is `TMP_IMAGE_PATH`.";
     OVERWRITE_OLD_IMAGE = "OVERWRITE_OLD_IMAGE", User, "`0`", Caller, "",
         "Not `0`: an existing image is overwritten instead of renamed.";
     PATH = "PATH", User, "", Hooks, "",
         "Search path; `/sbin`, `/usr/sbin` and `/usr/local/sbin` are appended if they are missing.";
     POSIXLY_CORRECT = "POSIXLY_CORRECT", User, "", Caller, "",
         "Set, even if empty: the first element on the command line ends the options.";
+    PREFIX = "_PREFIX", Engine, "", Hooks, "", [V0..=V1],
+        "Where upstream is installed: the directory that has `elements`.";
     QEMU_IMG_OPTIONS = "QEMU_IMG_OPTIONS", Option, "", Caller, "",
         "Value of `-o` of `qemu-img convert`.";
     RAMDISK_ELEMENT = "RAMDISK_ELEMENT", Option, "`ramdisk`", Hooks, "",
@@ -160,6 +178,8 @@ variables! {
         "Label of the root filesystem.";
     RUN_PARTS_REGEX = "RUN_PARTS_REGEX", User, "", Caller, "",
         "Overrides which names count as hooks.";
+    SCRIPT_HOME = "SCRIPT_HOME", Engine, "", Hooks, "", [V1..=V1],
+        "Directory of the engine's commands.";
     SKIP_BASE = "SKIP_BASE", Option, "", Caller, "",
         "Exactly `1`: the `base` element is not added.";
     TARGET_ROOT = "TARGET_ROOT", Engine, "", Outside, "",
@@ -170,8 +190,10 @@ variables! {
         "Directory that holds the working directories.";
     TMP_HOOKS_PATH = "TMP_HOOKS_PATH", Engine, "", Hooks, "",
         "The merged hooks of all elements.";
-    TMP_IMAGE_DIR = "TMP_IMAGE_DIR", Engine, "", Hooks, "",
+    TMP_IMAGE_DIR = "TMP_IMAGE_DIR", Engine, "", Hooks, "", [V2..=V3],
         "Directory of the raw disk.";
+    TMP_IMAGE_PATH = "TMP_IMAGE_PATH", Engine, "", Hooks, "", [V0..=V1],
+        "The raw disk, `image.raw` in a directory of its own.";
     TMP_MOUNT_PATH = "TMP_MOUNT_PATH", Engine, "", Hooks, "",
         "The target, `$TMP_BUILD_DIR/mnt`.";
     VIRTUAL_ENV = "VIRTUAL_ENV", User, "", Outside, "",

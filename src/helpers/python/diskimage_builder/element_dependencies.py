@@ -1,8 +1,11 @@
 """Finding elements and resolving what they depend on, for element scripts."""
 
+import argparse
 import collections
 import logging
 import os
+import shlex
+import sys
 
 logger = logging.getLogger(__name__)
 
@@ -109,3 +112,31 @@ def expand_dependencies(user_elements, element_dirs):
     """Deprecated: return the names that get_elements finds, as a set."""
     logger.warning("expand_dependencies() deprecated, use get_elements")
     return {name for name, _ in get_elements(user_elements, element_dirs)}
+
+
+def main(argv=None):
+    """Print the names, or what bash needs to know of names and paths."""
+    parser = argparse.ArgumentParser(prog="element-info")
+    parser.add_argument("elements", nargs="+")
+    parser.add_argument("-e", "--env", action="store_true",
+                        help="print assignments for bash")
+    parser.add_argument("-d", "--expand-dependencies", action="store_true",
+                        help="no effect")
+    arguments = parser.parse_args(argv)
+    chosen = get_elements(arguments.elements)
+    names = " ".join(name for name, _ in chosen)
+    if not arguments.env:
+        print(names)
+        return 0
+    pairs = "".join("%s: %s\n" % pair for pair in chosen)
+    array = " ".join("[%s]=%s" % (name, shlex.quote(path))
+                     for name, path in chosen)
+    print("export IMAGE_ELEMENT=%s" % shlex.quote(names))
+    print("export IMAGE_ELEMENT_YAML=%s" % shlex.quote(pairs))
+    print("get_image_element_array() { echo %s; }" % shlex.quote(array))
+    print("export -f get_image_element_array")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
