@@ -196,6 +196,13 @@ fn announce(plan: &Plan, log: &mut LogWriter) {
             hidden.display()
         ));
     }
+    if plan.generation.generation != Generation::V3 {
+        let told = &plan.generation;
+        log.say(&format!(
+            "Elements are given the engine of generation {}: {}",
+            told.generation, told.why
+        ));
+    }
     log.say(&format!(
         "Expanded element dependencies to: {}",
         plan.elements.names().join(" ")

@@ -51,6 +51,9 @@ pub struct Session {
     /// The interpreter of Python scripts; `None`: the system's.
     #[serde(default)]
     pub python: Option<PathBuf>,
+    /// Hooks in the target get an empty `TMPDIR` and keep `VIRTUAL_ENV`, as in
+    /// 0.x; else they have neither.
+    pub empty_tmpdir: bool,
     /// The user's `break=` settings.
     pub breaks: Breaks,
     /// If a step fails, what there is of the image becomes this disk in the

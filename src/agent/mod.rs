@@ -87,6 +87,9 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
     variables.set("TMP_IMAGE_DIR", &session.image_dir);
     variables.set("TMP_HOOKS_PATH", session.build_dir.join("hooks"));
     variables.set("_LIB", &session.lib_dir);
+    if session.empty_tmpdir {
+        variables.empty_tmpdir();
+    }
     let mut context = Context {
         log,
         variables,

@@ -22,23 +22,35 @@ pub(crate) const TARGET_PATH: &str =
 
 /// What all hooks have in their environment at a point of the build.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Variables(Environment);
+pub(crate) struct Variables {
+    all: Environment,
+    /// As `Session::empty_tmpdir`.
+    empty_tmpdir: bool,
+}
 
 impl Variables {
     /// The caller's exported environment.
     pub(crate) fn new(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        Variables(environment.into_iter().collect())
+        Variables {
+            all: environment.into_iter().collect(),
+            empty_tmpdir: false,
+        }
+    }
+
+    /// Gives hooks in the target an empty `TMPDIR`, and `VIRTUAL_ENV`.
+    pub(crate) fn empty_tmpdir(&mut self) {
+        self.empty_tmpdir = true;
     }
 
     /// Sets a variable for all later hooks.
     pub(crate) fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
-        self.0.insert(name.into(), value.into());
+        self.all.insert(name.into(), value.into());
     }
 
     /// Applies a `SetVariables` step.
     pub(crate) fn apply(&mut self, set: BTreeMap<String, String>, unset: Vec<String>) {
         for name in unset {
-            self.0.remove(OsStr::new(&name));
+            self.all.remove(OsStr::new(&name));
         }
         for (name, value) in set {
             self.set(name, value);
@@ -47,7 +59,7 @@ impl Variables {
 
     /// A variable's value; empty if it is not set, as in `${NAME:-}`.
     pub(crate) fn get(&self, name: &str) -> &OsStr {
-        self.0
+        self.all
             .get(OsStr::new(name))
             .map_or(OsStr::new(""), OsString::as_os_str)
     }
@@ -55,7 +67,7 @@ impl Variables {
     /// For a process outside the target: shims first on the PATH, and
     /// `TARGET_ROOT` where upstream assigns it.
     pub(crate) fn outside(&self, target_root: Option<&Path>) -> Environment {
-        let mut environment = self.0.clone();
+        let mut environment = self.all.clone();
         let mut path = OsString::from(paths::SHIMS);
         path.push(":");
         path.push(self.get("PATH"));
@@ -74,7 +86,7 @@ impl Variables {
         invoked.push(TARGET_PATH);
         invoked.push(" sh -c ");
         invoked.push(command);
-        let mut environment = self.0.clone();
+        let mut environment = self.all.clone();
         environment.insert("HOME".into(), "/root".into());
         let mut environment = sudo_env::rebuild(
             &environment,
@@ -85,8 +97,12 @@ impl Variables {
             &sudo_env::User::root(),
             &invoked,
         );
-        environment.remove(OsStr::new("TMPDIR"));
-        environment.remove(OsStr::new("VIRTUAL_ENV"));
+        if self.empty_tmpdir {
+            environment.insert("TMPDIR".into(), "".into());
+        } else {
+            environment.remove(OsStr::new("TMPDIR"));
+            environment.remove(OsStr::new("VIRTUAL_ENV"));
+        }
         environment.insert("PATH".into(), TARGET_PATH.into());
         environment
     }
@@ -139,6 +155,15 @@ mod tests {
         ] {
             assert_eq!(get(name), Some(value), "{name}");
         }
+    }
+
+    #[test]
+    fn until_1_0_the_target_had_an_empty_tmpdir() {
+        let mut variables = variables(&[("TMPDIR", "/t"), ("VIRTUAL_ENV", "/v")]);
+        variables.empty_tmpdir();
+        let got = variables.in_target(Path::new("/m"), OsStr::new("true"));
+        assert_eq!(got[OsStr::new("TMPDIR")], "");
+        assert_eq!(got[OsStr::new("VIRTUAL_ENV")], "/v");
     }
 
     #[test]

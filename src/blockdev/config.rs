@@ -113,10 +113,14 @@ pub fn default_config() -> &'static str {
      \x20     fstab: {options: defaults, fsck-passno: 1}\n"
 }
 
-/// The same without a line in fstab: what older engines made of a disk.
-pub fn default_config_without_fstab() -> &'static str {
-    "- local_loop: {name: image0}\n\
-     - mkfs:\n    base: image0\n    name: mkfs_root\n    mount: {mount_point: /}\n"
+/// The same without a line in fstab: what engines until 2.4 made of a disk, with
+/// the UUID that tune2fs gave it.
+pub fn old_default_config(uuid: Option<&str>) -> String {
+    let uuid = uuid.map_or_else(String::new, |uuid| format!("    uuid: {uuid}\n"));
+    format!(
+        "- local_loop: {{name: image0}}\n\
+         - mkfs:\n    base: image0\n    name: mkfs_root\n{uuid}    mount: {{mount_point: /}}\n"
+    )
 }
 
 /// A configuration in graph form: what `init` writes to `config.json`.

@@ -33,7 +33,7 @@ mod layout_tests;
 #[cfg(test)]
 mod lvm_tests;
 
-pub use config::{default_config, default_config_without_fstab, Config};
+pub use config::{default_config, old_default_config, Config};
 pub use error::Error;
 pub use graph::Graph;
 pub use layout::{config, layout};

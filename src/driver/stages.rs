@@ -9,7 +9,7 @@ use crate::error::Syntax;
 use crate::plan::{ApplianceKind, Plan, PlannedOutput, Share, Stage, RAW_DISK};
 use crate::protocol::{Failure, Session};
 use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
-use crate::request::{BuildRequest, OutputFormat};
+use crate::request::{BuildRequest, Generation, OutputFormat};
 
 use super::session::{self, End};
 use super::{drive, machine, own_binary, own_directories, Error, Workspace, INSIDE};
@@ -159,6 +159,7 @@ fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Works
         lib_dir: Path::new(INSIDE).join("lib"),
         syntax: Syntax::spoken(),
         python: request.python.clone(),
+        empty_tmpdir: request.generation.generation == Generation::V0,
         breaks: request.breaks.clone(),
         rescue: rescue(request, plan),
         steps: steps.iter().map(|planned| planned.step.clone()).collect(),

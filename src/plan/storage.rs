@@ -91,14 +91,14 @@ pub fn storage(
     root_uuid: &str,
 ) -> Result<Storage, Error> {
     let generation = request.generation.generation;
-    let configuration = configuration(request, set)?;
+    let configuration = configuration(request, set, root_uuid)?;
     let mut params = RootParams {
         fs_type: request.fs_type.clone(),
         root_label: request.root_label.clone(),
         root_opts: Vec::new(),
     };
     let root_fstype = blockdev::layout(&configuration.yaml, &params)?.root_fstype()?;
-    params.root_opts = root_options(request, &root_fstype, root_uuid);
+    params.root_opts = root_options(request, &root_fstype);
     let config = blockdev::config(&configuration.yaml, &params)?;
     let graph = Graph::new(&config)?;
     let mut layout = graph.layout()?;
@@ -141,7 +141,11 @@ pub fn storage(
     })
 }
 
-fn configuration(request: &BuildRequest, set: &ElementSet) -> Result<Configuration, Error> {
+fn configuration(
+    request: &BuildRequest,
+    set: &ElementSet,
+    root_uuid: &str,
+) -> Result<Configuration, Error> {
     if let Some(given) = request
         .block_device_config
         .as_deref()
@@ -178,7 +182,10 @@ fn configuration(request: &BuildRequest, set: &ElementSet) -> Result<Configurati
     Ok(Configuration {
         yaml: match request.generation.generation.has_block_device_layer() {
             true => blockdev::default_config().into(),
-            false => blockdev::default_config_without_fstab().into(),
+            false => {
+                let uuid = request.fs_type.starts_with("ext").then_some(root_uuid);
+                blockdev::old_default_config(uuid)
+            }
         },
         messages,
     })
@@ -209,7 +216,7 @@ fn read(path: PathBuf) -> Result<String, Error> {
 
 /// mkfs options of the root filesystem in upstream's order: online resize,
 /// trusty's missing checksums, inode ratio and journal, the user's own.
-fn root_options(request: &BuildRequest, root_fstype: &str, root_uuid: &str) -> Vec<String> {
+fn root_options(request: &BuildRequest, root_fstype: &str) -> Vec<String> {
     let generation = request.generation.generation;
     let mut options = Vec::new();
     if let Some(blocks) = &request.max_online_resize {
@@ -228,10 +235,6 @@ fn root_options(request: &BuildRequest, root_fstype: &str, root_uuid: &str) -> V
         options.push(format!("-i 4096 -J size={}", request.size.journal_mib));
     }
     options.push(request.mkfs_options.clone());
-    // Upstream has tune2fs do it afterwards, which rewrites every checksum.
-    if generation.has_device_hooks() && root_fstype.starts_with("ext") {
-        options.push(format!("-U {root_uuid}"));
-    }
     options
         .join(" ")
         .split_whitespace()

@@ -34,7 +34,7 @@ variables! {
         "Manifest file that is appended to an `aci` image.";
     ARCH = "ARCH", Option, "the host's architecture in Debian's spelling", Hooks, "",
         "Architecture of the image; any text.";
-    BASE_ELEMENT_DIR = "_BASE_ELEMENT_DIR", Engine, "found, see `ELEMENTS_PATH`", Hooks, "",
+    BASE_ELEMENT_DIR = "_BASE_ELEMENT_DIR", Engine, "found, see `ELEMENTS_PATH`", Hooks, "", [V2..=V3],
         "Upstream's own elements.";
     IMAGE_ELEMENT_ARRAY_FUNCTION = "BASH_FUNC_get_image_element_array%%", Engine, "", Outside, "", [V2..=V3],
         "The exported function `get_image_element_array`, which prints elements and directories as words of a bash array.";
