@@ -221,6 +221,7 @@ impl Drive {
             lib_dir: Path::new(super::INSIDE).join("lib"),
             syntax: Syntax::spoken(),
             python: None,
+            empty_tmpdir: false,
             breaks: Default::default(),
             rescue: None,
             steps: vec![step],

@@ -84,6 +84,7 @@ mod tests {
             Step::MoveTargetToBuilt,
             Step::SplitFilesystems {
                 layout: layout.clone(),
+                fstab: true,
             },
             Step::RunHooks {
                 phase: Phase::Finalise,
