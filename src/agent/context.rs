@@ -39,9 +39,22 @@ pub(crate) struct Context {
 /// Block devices of the image.
 pub(crate) struct Devices {
     /// What they are.
-    pub(crate) state: State,
+    pub(crate) made: MadeDevices,
     /// Size of the disk.
     pub(crate) bytes: u64,
+}
+
+/// Who made the devices of the image.
+pub(crate) enum MadeDevices {
+    /// We, by a configuration.
+    Configured(State),
+    /// Hooks of block-device.d.
+    ByHooks {
+        /// The loop device of the disk.
+        device: String,
+        /// Type of the root filesystem; empty before there is one.
+        fstype: String,
+    },
 }
 
 impl Context {

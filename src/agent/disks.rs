@@ -5,9 +5,9 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-use super::context::{Context, Devices};
+use super::context::{Context, Devices, MadeDevices};
 use super::error::Error;
-use super::vm;
+use super::{device_hooks, vm};
 use crate::blockdev::devices::{self, Order};
 use crate::blockdev::state::State;
 use crate::blockdev::{place, Graph, Layout};
@@ -66,13 +66,16 @@ pub(crate) fn create(
     context
         .variables
         .set("IMAGE_BLOCK_DEVICES", state.image_block_devices()?);
-    context.devices = Some(Devices { state, bytes: size });
+    context.devices = Some(Devices {
+        made: MadeDevices::Configured(state),
+        bytes: size,
+    });
     Ok(())
 }
 
 /// Lets an action tell the log what it does; its own error goes before one of
 /// the log.
-fn telling<T>(
+pub(crate) fn telling<T>(
     context: &mut Context,
     act: impl FnOnce(&mut dyn FnMut(&str)) -> Result<T, devices::Error>,
 ) -> Result<T, Error> {
@@ -107,12 +110,17 @@ fn remember(context: &Context, graph: &Graph, state: &State, size: u64) -> Resul
 /// # Errors
 /// No devices were made, or one is still in use.
 pub(crate) fn release(context: &mut Context) -> Result<(), Error> {
-    let Devices { state, bytes } = context.devices.take().ok_or(Error::NoDevices)?;
-    telling(context, |say| {
-        devices::umount(&state, say)?;
-        devices::cleanup(&state, say);
-        Ok(())
-    })?;
+    let Devices { made, bytes } = context.devices.take().ok_or(Error::NoDevices)?;
+    match made {
+        MadeDevices::Configured(state) => telling(context, |say| {
+            devices::umount(&state, say)?;
+            devices::cleanup(&state, say);
+            Ok(())
+        })?,
+        MadeDevices::ByHooks { device, fstype } => {
+            device_hooks::release(context, &device, &fstype)?
+        }
+    }
     cut(&context.disk(RawDisk::OutputDirectory), bytes)
 }
 

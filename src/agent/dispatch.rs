@@ -3,9 +3,10 @@
 use super::context::Context;
 use super::error::Error;
 use super::{
-    disks, drive, finalise, handoff, hooks, measure, merge, mounts, pack, resolv, side, split,
-    stray, target,
+    device_hooks, disks, drive, finalise, handoff, hooks, measure, merge, mounts, pack, resolv,
+    side, split, stray, target,
 };
+use crate::blockdev::devices::bare::RootFilesystem;
 use crate::plan::Step;
 
 /// Executes one step.
@@ -73,6 +74,22 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
             block_size,
             populated,
         } => disks::create(context, &graph, &layout, block_size, populated),
+        Step::AttachDisk { layout, units } => device_hooks::attach(context, &layout, units),
+        Step::RunDeviceHooks { line } => hooks::run_device_hooks(context, line),
+        Step::MakeRootFilesystem {
+            fstype,
+            options,
+            label,
+            uuid,
+        } => device_hooks::make_filesystem(
+            context,
+            &RootFilesystem {
+                fstype: &fstype,
+                options: &options,
+                label: &label,
+                uuid: uuid.as_deref(),
+            },
+        ),
         Step::FillTarget { from } => handoff::fill_target(context, from),
         Step::ReleaseDevices => disks::release(context),
         Step::PackTree { from } => handoff::pack_tree(context, from),

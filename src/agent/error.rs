@@ -46,8 +46,14 @@ pub(crate) enum Error {
     NoRootFilesystem,
     #[error("mount point {0} is no directory in the target")]
     NotADirectory(String),
-    #[error("block-device.d set IMAGE_BLOCK_DEVICE to {0}, which needs a real block device")]
-    BlockDevice(String),
+    #[error("a hook of block-device.d printed what the shell cannot run: {0}")]
+    DeviceLine(String),
+    #[error("variable ‘IMAGE_BLOCK_DEVICE’ not found in lines:\n{0}")]
+    NoDeviceLine(String),
+    #[error("variable ‘IMAGE_BLOCK_DEVICE’ has more than one occurrency in lines:\n{0}")]
+    TwoDeviceLines(String),
+    #[error("block-device.d names '{0}' as IMAGE_BLOCK_DEVICE, which is no block device")]
+    NoBlockDevice(String),
     #[error("the size of the disk is not known: no step has measured the tree")]
     NoDiskSize,
     #[error("no step has made the block devices that this one gives up")]
@@ -112,6 +118,14 @@ impl Explain for Error {
             Error::NotDeployed => "add an element that provides operating-system, or look at what its root.d hooks print".to_owned(),
             Error::DuplicateHook(_) => "rename the hook in one of the elements, or leave one of them out".to_owned(),
             Error::MissingDirectory(path) => format!("let a root.d hook create $TARGET_ROOT/{path}"),
+            Error::DeviceLine(_)
+            | Error::NoDeviceLine(_)
+            | Error::TwoDeviceLines(_)
+            | Error::NoBlockDevice(_) => {
+                "let a hook print one line IMAGE_BLOCK_DEVICE=/dev/... with the device for the \
+                 root filesystem, and nothing else with that name"
+                    .to_owned()
+            }
             Error::TooSmall { tree_kib, .. } => {
                 let least = tree_kib.div_ceil(1 << 20) + 1;
                 match Syntax::spoken() {

@@ -1,6 +1,7 @@
 //! Moving a build from one appliance to another: files in the output directory,
 //! which both see.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::context::Context;
 use super::error::Error;
-use super::pack;
 use super::spawn::Invocation;
+use super::{mounts, pack};
 use crate::output::archive;
 use crate::plan::TreePlace;
 
@@ -133,7 +134,9 @@ pub(crate) fn unpack(context: &mut Context, scratch: Vec<PathBuf>) -> Result<(),
         }
         fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
         // The directory itself is another appliance's: its owner and mode stay.
-        let unpack = extraction(context, &archive, &directory).args(["--no-overwrite-dir"]);
+        let unpack = extraction(context, &archive, &directory)
+            .args(["--no-overwrite-dir", "--anchored", "--no-wildcards"])
+            .args(mounted_below(&directory)?);
         context.run_tool(&unpack)?;
         remove(&archive)?;
     }
@@ -142,6 +145,19 @@ pub(crate) fn unpack(context: &mut Context, scratch: Vec<PathBuf>) -> Result<(),
         context.set_size(size);
     }
     Ok(())
+}
+
+/// What is mounted below a directory is another share of the host's: the
+/// archive has an empty place for it, and tar would set that one's mode.
+fn mounted_below(directory: &Path) -> Result<Vec<OsString>, Error> {
+    let real = fs::canonicalize(directory).map_err(Error::io("resolve", directory))?;
+    let excluded = |mount: PathBuf| {
+        let mut option = OsString::from("--exclude=./");
+        option.push(mount.strip_prefix(&real).ok()?);
+        Some(option)
+    };
+    let mounts = mounts::mounts_below(&real)?;
+    Ok(mounts.into_iter().filter_map(excluded).collect())
 }
 
 fn remove(path: &Path) -> Result<(), Error> {

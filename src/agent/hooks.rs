@@ -14,14 +14,12 @@ use super::context::Context;
 use super::error::Error;
 use super::output::Log;
 use super::spawn::{self, HookEvent, Invocation, Outcome};
-use super::{devices, mounts, paths};
-use crate::plan::{Location, Phase};
+use super::{device_hooks, devices, mounts, paths};
+use crate::plan::{DeviceLine, Location, Phase};
 use crate::protocol::FromAgent;
 
 /// Where the hooks tree is bound in the target, for as long as a phase runs.
 const IN_TARGET: &str = "tmp/in_target.d";
-/// What a `block-device.d` hook prints to hand a device over.
-const DEVICE_MARK: &str = "IMAGE_BLOCK_DEVICE=";
 
 /// Runs the hooks of a phase, with the breaks around them.
 ///
@@ -29,7 +27,7 @@ const DEVICE_MARK: &str = "IMAGE_BLOCK_DEVICE=";
 /// [`Error::Hook`] with the status of the first hook that fails.
 pub(crate) fn run_phase(context: &mut Context, phase: Phase) -> Result<(), Error> {
     let result = match phase.location() {
-        Location::Outside => run_outside(context, phase),
+        Location::Outside => run_outside(context, phase, None),
         Location::InTarget => run_in_target_tree(context, phase),
     };
     // a device directory that hooks needed for chroot must not stay over the
@@ -38,7 +36,18 @@ pub(crate) fn run_phase(context: &mut Context, phase: Phase) -> Result<(), Error
     result
 }
 
-fn run_outside(context: &mut Context, phase: Phase) -> Result<(), Error> {
+/// Runs the hooks of block-device.d, with the breaks around them, and takes the
+/// device that their output names.
+///
+/// # Errors
+/// As [`run_phase`], and as [`device_hooks::take_line`].
+pub(crate) fn run_device_hooks(context: &mut Context, line: DeviceLine) -> Result<(), Error> {
+    let result = run_outside(context, Phase::BlockDevice, Some(line));
+    devices::release(context)?;
+    result
+}
+
+fn run_outside(context: &mut Context, phase: Phase, line: Option<DeviceLine>) -> Result<(), Error> {
     breaks::run(
         context,
         &format!("before-{}", phase.name()),
@@ -53,11 +62,12 @@ fn run_outside(context: &mut Context, phase: Phase) -> Result<(), Error> {
         let invocation = Invocation::new(format!("{}/dib-run-parts", paths::LIB), environment)
             .args([&directory])
             .cwd(&context.cwd);
-        if phase == Phase::BlockDevice {
-            run_block_device(context, &invocation)?;
-        } else {
-            let outcome = run_parts(context, phase, &invocation)?;
-            check(context, phase, outcome)?;
+        match line {
+            Some(line) => run_capturing(context, phase, &invocation, line)?,
+            None => {
+                let outcome = run_parts(context, phase, &invocation)?;
+                check(context, phase, outcome)?;
+            }
         }
     }
     breaks::run(
@@ -67,10 +77,14 @@ fn run_outside(context: &mut Context, phase: Phase) -> Result<(), Error> {
     )
 }
 
-/// The old protocol: a line on standard output names the device. Upstream runs
-/// the hooks in a pipeline, so that their status is lost and becomes 1.
-fn run_block_device(context: &mut Context, invocation: &Invocation) -> Result<(), Error> {
-    let phase = Phase::BlockDevice;
+/// Upstream runs these hooks in a pipeline, so that their status is lost and
+/// becomes 1.
+fn run_capturing(
+    context: &mut Context,
+    phase: Phase,
+    invocation: &Invocation,
+    line: DeviceLine,
+) -> Result<(), Error> {
     let mut ran = run_parts(context, phase, &invocation.clone().capture())?;
     if ran.outcome.status != 0 {
         ran.outcome.status = 1;
@@ -78,13 +92,7 @@ fn run_block_device(context: &mut Context, invocation: &Invocation) -> Result<()
         breaks::run(context, "after-error", At::ErrorOutside)?;
         return failed;
     }
-    let output = String::from_utf8_lossy(&ran.outcome.stdout).into_owned();
-    match output.lines().rfind(|line| line.contains(DEVICE_MARK)) {
-        Some(line) => Err(Error::BlockDevice(
-            line[line.find(DEVICE_MARK).unwrap_or(0) + DEVICE_MARK.len()..].to_owned(),
-        )),
-        None => Ok(()),
-    }
+    device_hooks::take_line(context, &ran.outcome.stdout, line)
 }
 
 fn run_in_target_tree(context: &mut Context, phase: Phase) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::{paths, shims};
+use super::{devnodes, paths, shims};
 use crate::helpers::{self, HelperFile};
 
 /// Commands of ours that hooks find on their PATH, as upstream's are on its own.
@@ -31,6 +31,7 @@ pub(crate) fn install(python: Option<&Path>) -> Result<(), Error> {
         &helpers::python_wrapper(&interpreter, paths::PYTHON),
     )?;
     commands(&interpreter)?;
+    init_system()?;
     let binary = Path::new(paths::BINARY);
     if !binary.exists() {
         let own = std::env::current_exe().map_err(Error::io("find", "/proc/self/exe"))?;
@@ -71,6 +72,19 @@ fn commands(interpreter: &str) -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// Hooks of 0.x to 2.x tell the init system by this file, outside the target as
+/// well as in it, and end the build when they cannot. A machine has none of its
+/// own packages for it, a host of Debian's has.
+fn init_system() -> Result<(), Error> {
+    let systemctl = Path::new("/usr/bin/systemctl");
+    if !devnodes::are_real() || systemctl.exists() {
+        return Ok(());
+    }
+    write(systemctl, 0o755, NO_INIT)
+}
+
+const NO_INIT: &str = "#!/bin/sh\necho 'systemctl: no init runs in this appliance' >&2\nexit 1\n";
 
 /// Whether `python` is a Python 2, as its real name tells.
 fn has_python_2() -> bool {

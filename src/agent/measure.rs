@@ -48,7 +48,10 @@ fn size_kib(tree_kib: u64, policy: &SizePolicy) -> u64 {
         (None, None) => (tree_kib as f64 / 0.6) as u64,
     };
     let size = match (policy.requested_kib, policy.journal_mib) {
-        (None, Some(journal)) => (size + journal * 1024).max(smallest_with_journal(journal)),
+        (None, Some(journal)) => {
+            let smallest = smallest_with_journal(journal) + policy.unused_kib;
+            (size + journal * 1024).max(smallest)
+        }
         _ => size,
     };
     match (policy.formula, policy.requested_kib) {
@@ -155,6 +158,7 @@ mod tests {
             extra_kib: extra,
             journal_mib: journal,
             formula: SizeFormula::SixTenths,
+            unused_kib: 0,
             efi_padding_kib: 0,
             usage_report: None,
         }

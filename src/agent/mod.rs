@@ -24,6 +24,7 @@ use crate::protocol::{FromAgent, Session};
 mod breaks;
 mod channel;
 mod context;
+mod device_hooks;
 mod devices;
 mod devnodes;
 mod disks;

@@ -18,6 +18,8 @@ pub const COMMANDS: &str = "/run/safedib/commands";
 pub const LIB: &str = "/run/safedib/lib";
 /// Directory of Python's path that holds `diskimage_builder`.
 pub const PYTHON: &str = "/run/safedib/python";
+/// The marker that says that `sfdisk` counts in cylinders.
+pub const CYLINDERS: &str = "/run/safedib/cylinders";
 /// The same for scripts of 0.x and 1.x, before it.
 pub const PYTHON_OLD: &str = "/run/safedib/python-old";
 /// Placeholders of device nodes, see [`crate::output::nodes`].

@@ -77,6 +77,23 @@ pub fn reads_block_device(hook: &Hook) -> Result<Option<BlockDeviceUse>, Error> 
     Ok(first_sign(&text).map(|(line, why)| found(line, why)))
 }
 
+/// Whether a line of the hook that is no comment has one of these words.
+///
+/// # Errors
+/// [`Error::Unreadable`].
+pub fn calls(hook: &Hook, commands: &[&str]) -> Result<bool, Error> {
+    let bytes = fs::read(&hook.path).map_err(Error::unreadable(&hook.path))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines = text.lines().map(|line| match line.split_once(" #") {
+        Some((code, _)) => code,
+        None => line,
+    });
+    Ok(lines.any(|line| {
+        let part = |letter: char| !(letter.is_alphanumeric() || "-_/".contains(letter));
+        !line.starts_with('#') && line.split(part).any(|word| commands.contains(&word))
+    }))
+}
+
 fn first_sign(text: &str) -> Option<(usize, &'static str)> {
     // `ubuntu` comes to extract-image only when unsquashfs does not know the image.
     let last_resort = text.contains("unsquashfs");

@@ -11,7 +11,7 @@ mod phase;
 mod resolver;
 mod tools;
 
-pub use devices::{reads_block_device, BlockDeviceUse};
+pub use devices::{calls, reads_block_device, BlockDeviceUse};
 pub use error::{Error, Origin};
 pub use gone::{gone_sources, GoneSource};
 pub use hooks::{merge, merge_without, EnvironmentFile, HookNotice, MergedHooks, NoticeReason};

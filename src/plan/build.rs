@@ -124,6 +124,7 @@ impl Plan {
             set: &set,
             hooks,
             layout: &storage.layout,
+            configured_by: storage.configured_by.as_deref(),
             outputs: &outputs,
         })?;
         if route.makes_disk(&outputs) {
@@ -142,6 +143,8 @@ impl Plan {
             outputs: &outputs,
             collect_from: inputs.paths.collect_from.clone(),
         });
+        let mut tools = tools::tools(request, &set, &outputs, &storage.layout, &route);
+        tools.extend(tools::device_hook_tools(merged.hooks.values().flatten())?);
         Ok(Plan {
             version: 1,
             program: request.program.clone(),
@@ -152,7 +155,7 @@ impl Plan {
             helper_drive: request.helper_drive.clone(),
             shares: shares::shares(request, &set, &inputs.ssh_keys, inputs.exists),
             network: !request.no_network,
-            tools: tools::tools(request, &set, &outputs, &storage.layout, &route),
+            tools,
             overrides: catalog.overrides,
             messages: outputs::ramdisk_by(request, &set)
                 .map(|name| {

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::elements::BlockDeviceUse;
 use crate::error::{Explain, Setting};
+use crate::request::Generation;
 use crate::{blockdev, elements, request};
 
 /// Why a request cannot be planned.
@@ -31,10 +32,12 @@ pub enum Error {
     /// What the namespace appliance cannot do, where the user wants no other.
     #[error("{0}")]
     Lack(#[from] Lack),
-    /// A hook of the phase that made the device before configuration did.
+    /// A hook of the phase that made the device before configuration did, with
+    /// an engine that has a configuration.
     #[error(
-        "element '{element}' (asked for by {asked_by}) makes the block device by a hook, which \
-         safedib does not support: {}", path.display()
+        "element '{element}' (asked for by {asked_by}) makes the block device by a hook, as \
+         diskimage-builder 1.x and before had it; this build is of generation {generation}: {}",
+        path.display()
     )]
     BlockDeviceHook {
         /// Element of the hook.
@@ -43,6 +46,16 @@ pub enum Error {
         asked_by: String,
         /// The hook.
         path: PathBuf,
+        /// Generation of the build.
+        generation: Generation,
+    },
+    /// A hook and a configuration that both make the disk.
+    #[error("the hook {} and {configuration} both say how the disk is made", path.display())]
+    TwoDisks {
+        /// The hook.
+        path: PathBuf,
+        /// Where the configuration is from.
+        configuration: String,
     },
     /// A hook outside the target that would certainly fail.
     #[error(
@@ -75,8 +88,8 @@ pub enum Lack {
     /// A hook needs a block device.
     #[error(
         "element '{}' (asked for by {asked_by}) needs the image as a block device, \
-         which the namespace appliance does not have: {}, line {}: {}",
-        found.element, found.path.display(), found.line, found.why
+         which the namespace appliance does not have: {}{}: {}",
+        found.element, found.path.display(), line_text(found), found.why
     )]
     BlockDevice {
         /// The hook, and what in it needs the device.
@@ -107,16 +120,24 @@ pub enum Lack {
     },
 }
 
+/// Where in a hook; nothing if it is the phase.
+fn line_text(found: &BlockDeviceUse) -> String {
+    match found.line {
+        0 => String::new(),
+        line => format!(", line {line}"),
+    }
+}
+
 impl Lack {
     /// In few words, for the log line about an appliance.
     pub fn reason(&self) -> String {
         match self {
             Lack::BlockDevice { found, .. } => format!(
-                "{}.d/{} of element '{}', line {}: {}",
+                "{}.d/{} of element '{}'{}: {}",
                 found.phase.name(),
                 found.hook,
                 found.element,
-                found.line,
+                line_text(found),
                 found.why
             ),
             Lack::UnpopulatableFilesystem { node, fstype, .. } => {
@@ -147,9 +168,11 @@ impl Explain for Error {
             Error::BlockDeviceHook {
                 element, asked_by, ..
             } => Some(format!(
-                "leave out '{element}' and what asks for it ({asked_by}); \
-                 say what it makes in DIB_BLOCK_DEVICE_CONFIG"
+                "if all elements are of 1.x or 0.1.x, say so by --generation 1 or --generation 0; \
+                 else leave out '{element}' and what asks for it ({asked_by}), and say what it \
+                 makes in DIB_BLOCK_DEVICE_CONFIG"
             )),
+            Error::TwoDisks { .. } => Some("leave out one of them".into()),
             Error::DiskElsewhere { .. } => Some(format!(
                 "leave out 'directory': outputs are written beside {}",
                 Setting::Output

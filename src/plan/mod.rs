@@ -26,7 +26,8 @@ pub use route::Abilities;
 pub use shares::Share;
 pub use stages::Stage;
 pub use step::{
-    ApplianceKind, Archive, PlannedStep, RawDisk, SizeFormula, SizePolicy, Step, TreePlace,
+    ApplianceKind, Archive, DeviceLine, PlannedStep, RawDisk, SfdiskUnits, SizeFormula, SizePolicy,
+    Step, TreePlace,
 };
 pub use step::{DRIVE_COPY, PARAMS_FILE, RAW_DISK, STATE_DIR};
 pub use storage::Storage;

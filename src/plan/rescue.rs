@@ -8,10 +8,10 @@ use super::{RawDisk, Step};
 pub fn rescue(steps: &[Step], failed: usize, output: &str) -> Vec<Step> {
     let at = |is: fn(&Step) -> bool| steps.iter().position(is);
     let begins = at(|step| matches!(step, Step::CheckRootDeployed | Step::UnpackHandoff { .. }));
-    let made = at(|step| matches!(step, Step::CreateDevices { .. }));
+    let made = at(|step| matches!(step, Step::CreateDevices { .. } | Step::AttachDisk { .. }));
     let disk = steps.iter().find_map(|step| match step {
         Step::AssembleDisk { disk, .. } | Step::TakeRawDisk { disk, .. } => Some(*disk),
-        Step::CreateDevices { .. } => Some(RawDisk::OutputDirectory),
+        Step::CreateDevices { .. } | Step::AttachDisk { .. } => Some(RawDisk::OutputDirectory),
         _ => None,
     });
     let (Some(disk), false) = (disk, begins.is_some_and(|begins| failed <= begins)) else {

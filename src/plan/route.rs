@@ -36,6 +36,8 @@ pub(super) enum DiskMaking {
         /// Assembled from the trees before, so that nothing is copied.
         populated: bool,
     },
+    /// By hooks of block-device.d, with block devices.
+    Hooks,
 }
 
 /// Where the parts of a build run.
@@ -59,6 +61,8 @@ pub(super) struct Case<'a> {
     pub set: &'a ElementSet,
     pub hooks: Vec<&'a Hook>,
     pub layout: &'a Layout,
+    /// What brought the layout, if anything did.
+    pub configured_by: Option<&'a str>,
     pub outputs: &'a [PlannedOutput],
 }
 
@@ -74,6 +78,7 @@ impl Route {
         let lack = uses.device.clone().or_else(|| case.lack_of_layout());
         let disk = match &lack {
             None => DiskMaking::Offline,
+            Some(_) if case.device_hook().is_some() => DiskMaking::Hooks,
             Some(_) => DiskMaking::Devices { populated: false },
         };
         match case.request.appliance {
@@ -121,7 +126,7 @@ impl Route {
     /// Conversion only reads the disk's file. A machine of TCG takes eight
     /// times as long for it.
     fn convert_outside(&mut self, abilities: &Abilities) {
-        if matches!(self.disk, DiskMaking::Devices { .. }) && abilities.no_namespace.is_none() {
+        if self.disk != DiskMaking::Offline && abilities.no_namespace.is_none() {
             self.convert = needs_no_device();
         }
     }
@@ -137,6 +142,7 @@ impl Route {
         let (device, disk) = match &lack {
             // Devices of hooks in earlier phases are their own.
             None => (tree.clone(), DiskMaking::Offline),
+            Some(lack) if case.device_hook().is_some() => (machine(lack), DiskMaking::Hooks),
             Some(lack) => {
                 let assembled = tree.kind == ApplianceKind::Namespace;
                 let populated = assembled && case.lack_of_layout().is_none();
@@ -145,7 +151,7 @@ impl Route {
         };
         let convert = match disk {
             DiskMaking::Offline => device.clone(),
-            DiskMaking::Devices { .. } => needs_no_device(),
+            DiskMaking::Devices { .. } | DiskMaking::Hooks => needs_no_device(),
         };
         Route {
             root,
@@ -220,14 +226,34 @@ impl Case<'_> {
         }
     }
 
-    fn refuse_everywhere(&self) -> Result<(), Error> {
-        let of_block_device = |hook: &&&Hook| hook.phase == Phase::BlockDevice;
-        if let Some(hook) = self.hooks.iter().find(of_block_device) {
+    /// The first hook that makes the block device itself.
+    fn device_hook(&self) -> Option<&Hook> {
+        let mut hooks = self.hooks.iter();
+        hooks.find(|hook| hook.phase == Phase::BlockDevice).copied()
+    }
+
+    fn refuse_device_hook(&self, hook: &Hook) -> Result<(), Error> {
+        let generation = self.request.generation.generation;
+        if !generation.has_device_hooks() {
             return Err(Error::BlockDeviceHook {
                 element: hook.element.clone(),
                 asked_by: self.set.askers(&hook.element),
                 path: hook.path.clone(),
+                generation,
             });
+        }
+        match self.configured_by {
+            Some(configuration) => Err(Error::TwoDisks {
+                path: hook.path.clone(),
+                configuration: configuration.into(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse_everywhere(&self) -> Result<(), Error> {
+        if let Some(hook) = self.device_hook() {
+            self.refuse_device_hook(hook)?;
         }
         let elsewhere = |disk: &&crate::blockdev::Disk| disk.directory.is_some();
         if let Some(disk) = self.layout.disks.iter().find(elsewhere) {

@@ -18,6 +18,8 @@ const XFS: &str = "[{local_loop: {name: image0}}, \
 const BOOT: (&str, &str) = ("finalise.d/50-boot", "grub-install $IMAGE_BLOCK_DEVICE\n");
 const CLOUD: (&str, &str) = ("root.d/10-cloud", "$TMP_HOOKS_PATH/bin/extract-image a b\n");
 
+const DIVIDE: (&str, &str) = ("block-device.d/10-x", "sudo parted -s x\nkpartx y # lvm\n");
+
 /// A build of one element with these hooks.
 struct Build {
     directory: tempfile::TempDir,
@@ -96,7 +98,7 @@ impl Build {
                 ssh_keys: Vec::new(),
                 helper_variables: Default::default(),
                 scratch: vec![("/cwd".into(), "/collected".into())],
-                root_uuid: String::new(),
+                root_uuid: "some-uuid".into(),
                 abilities: &self.abilities,
                 exists: &|_: &Path| true,
             },
@@ -159,6 +161,75 @@ fn appliances_of_each_case() {
     }
 }
 
+/// Until 2.4.
+#[test]
+fn hooks_that_divide_a_disk_run_in_a_machine() {
+    let old = |hooks: &[(&str, &str)], words: &[&'static str]| {
+        let mut all = vec!["--generation", "1"];
+        all.extend(words);
+        build(hooks, &all)
+    };
+    for (case, build, stages) in [
+        ("raw", old(&[DIVIDE], &["-t", "raw"]), "nmn"),
+        ("tar only", old(&[DIVIDE, BOOT], &["-t", "tar"]), "nm"),
+        ("KVM", old(&[DIVIDE], &["-t", "raw"]).kvm(), "m"),
+        ("none", old(&[], &["-t", "raw"]), "n"),
+        ("boot loader alone", old(&[BOOT], &["-t", "raw"]), "nmn"),
+    ] {
+        assert_eq!(build.stages(), stages, "{case}");
+    }
+    let refused = old(&[DIVIDE], &["--appliance", "namespace"]).plan();
+    assert!(matches!(refused, Err(Error::Lack(_))));
+
+    let plan = old(&[DIVIDE], &["-t", "raw", "--mkfs-options", "-m 0"])
+        .plan()
+        .unwrap();
+    let making: Vec<&Step> = plan
+        .steps
+        .iter()
+        .map(|planned| &planned.step)
+        .skip_while(|step| !matches!(step, Step::AttachDisk { .. }))
+        .take(4)
+        .collect();
+    let options = ["-i", "4096", "-J", "size=64", "-m", "0"].map(String::from);
+    let filesystem = Step::MakeRootFilesystem {
+        fstype: "ext4".into(),
+        options: options.into(),
+        label: "cloudimg-rootfs".into(),
+        uuid: Some("some-uuid".into()),
+    };
+    let line = crate::plan::DeviceLine::Evaluated;
+    let from = TreePlace::Handoff;
+    let rest = [
+        Step::RunDeviceHooks { line },
+        filesystem,
+        Step::FillTarget { from },
+    ];
+    assert!(making[1..].iter().copied().eq(&rest), "{making:?}");
+    let of_hook: Vec<&str> = plan
+        .tools
+        .iter()
+        .filter(|tool| tool.element.as_deref() == Some("thing"))
+        .map(|tool| tool.package)
+        .collect();
+    assert_eq!(of_hook, ["kpartx", "parted"]);
+}
+
+/// The elements write their own until 2.4.
+#[test]
+fn old_elements_keep_their_fstab() {
+    for (generation, expected) in [("0", false), ("1", false), ("2", true), ("3", true)] {
+        let plan = build(&[], &["-t", "raw", "--generation", generation])
+            .plan()
+            .unwrap();
+        let found = plan.steps.iter().find_map(|planned| match planned.step {
+            Step::SplitFilesystems { fstab, .. } => Some(fstab),
+            _ => None,
+        });
+        assert_eq!(found, Some(expected), "{generation}");
+    }
+}
+
 #[test]
 fn a_disk_is_assembled_before_it_is_attached_where_that_is_possible() {
     let populated = |build: &Build| {
@@ -209,8 +280,13 @@ fn the_namespace_appliance_refuses_when_no_other_may_run() {
 
 #[test]
 fn what_no_appliance_does_is_refused_always() {
-    let old = build(&[("block-device.d/10-x", "")], &["-t", "raw"]);
-    assert!(matches!(old.plan(), Err(Error::BlockDeviceHook { .. })));
+    for generation in ["2", "3"] {
+        let old = build(&[DIVIDE], &["-t", "raw", "--generation", generation]);
+        let error = old.plan().unwrap_err();
+        assert!(matches!(error, Error::BlockDeviceHook { .. }), "{error}");
+    }
+    let both = build(&[DIVIDE], &["--generation", "1"]).config(XFS);
+    assert!(matches!(both.plan(), Err(Error::TwoDisks { .. })));
     let elsewhere = build(&[], &["-t", "raw"])
         .config("[{local_loop: {name: image0, directory: /d}}, {mkfs: {name: mkfs_root, base: image0, mount: {mount_point: /}}}]");
     assert!(matches!(elsewhere.plan(), Err(Error::DiskElsewhere { .. })));

@@ -39,9 +39,10 @@ impl Plan {
 
     /// Whether a stage needs the image's disk attached.
     pub fn needs_image_disk(&self, stage: &Stage) -> bool {
-        self.steps[stage.steps.clone()]
-            .iter()
-            .any(|planned| matches!(planned.step, Step::CreateDevices { .. }))
+        self.steps[stage.steps.clone()].iter().any(|planned| {
+            let step = &planned.step;
+            matches!(step, Step::CreateDevices { .. } | Step::AttachDisk { .. })
+        })
     }
 
     /// The host paths that an appliance shares.

@@ -45,6 +45,10 @@ pub struct SizePolicy {
     pub formula: SizeFormula,
     /// Padding in KiB for an EFI system partition.
     pub efi_padding_kib: u64,
+    /// KiB that hooks which divide the disk may leave unused: the smallest disk
+    /// for a journal has so much more.
+    #[serde(default)]
+    pub unused_kib: u64,
     /// Print the usage report (`DIB_SHOW_IMAGE_USAGE`): `Some(true)` in full.
     pub usage_report: Option<bool>,
 }
@@ -55,6 +59,26 @@ impl SizePolicy {
     pub fn rounded_kib(&self, kib: u64) -> u64 {
         (kib + self.efi_padding_kib).next_multiple_of(64)
     }
+}
+
+/// What of the output of `block-device.d` names a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceLine {
+    /// Every line with `IMAGE_BLOCK_DEVICE=` is shell code (disk-image-create).
+    Evaluated,
+    /// The one line that begins so (virt-dib).
+    Single,
+}
+
+/// What a number without a unit means to `sfdisk` in hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SfdiskUnits {
+    /// A sector: since util-linux 2.26 (2015).
+    Sectors,
+    /// A cylinder of 255 tracks of 63 sectors: before.
+    Cylinders,
 }
 
 /// How the size of a disk follows from what the tree takes.
@@ -281,6 +305,31 @@ pub enum Step {
         block_size: Option<u32>,
         /// The disk has it all already.
         populated: bool,
+    },
+    /// Attach the machine's image disk to a loop device that hooks divide; export
+    /// `IMAGE_BLOCK_DEVICE` and `TMP_IMAGE_PATH`.
+    AttachDisk {
+        /// The disk layout, which may fix the size.
+        layout: Layout,
+        /// What numbers mean to `sfdisk`.
+        units: SfdiskUnits,
+    },
+    /// Run the hooks of block-device.d, and export as `IMAGE_BLOCK_DEVICE` what
+    /// their output names.
+    RunDeviceHooks {
+        /// Where that is in the output.
+        line: DeviceLine,
+    },
+    /// Make the root filesystem on `IMAGE_BLOCK_DEVICE` and mount it at `mnt`.
+    MakeRootFilesystem {
+        /// Its type.
+        fstype: String,
+        /// Further arguments of mkfs.
+        options: Vec<String>,
+        /// Its label.
+        label: String,
+        /// Its UUID, if it is not to be a random one.
+        uuid: Option<String>,
     },
     /// Copy the tree to the mounted filesystems, or a handed-over tree to `mnt`;
     /// where it was, it is gone afterwards.

@@ -14,6 +14,8 @@ use super::{
     PARAMS_FILE, STATE_DIR,
 };
 
+mod disk;
+
 /// Name of the tar that only serves `-t tgz` or `-t docker`, in the output directory.
 pub(super) const PRIVATE_TAR: &str = ".private.tar";
 
@@ -52,7 +54,7 @@ pub(super) fn steps(parts: Parts) -> Vec<PlannedStep> {
     }
     tree_steps(&parts, &mut list);
     measure_steps(&parts, &mut list);
-    disk_steps(&parts, &mut list);
+    disk::disk_steps(&parts, &mut list);
     finish_steps(&parts, &mut list);
     output_steps(&parts, &mut list);
     list.steps
@@ -237,67 +239,10 @@ fn measure_steps(parts: &Parts, list: &mut List) {
         },
     ]);
     list.extend(hide_size(parts));
-    list.push(Step::RunHooks {
-        phase: Phase::BlockDevice,
-    });
-}
-
-/// Gives the target its filesystems: trees of their own, or real ones.
-fn disk_steps<'a>(parts: &Parts<'a>, list: &mut List<'a>) {
-    let (route, storage) = (parts.route, parts.storage);
-    let layout = storage.layout.clone();
-    let fstab = storage.writes_fstab;
-    let DiskMaking::Devices { populated } = route.disk else {
-        list.push(Step::SplitFilesystems { layout, fstab });
-        return;
-    };
-    let moves = route.tree.kind != route.device.kind;
-    if populated {
-        list.extend([
-            Step::SplitFilesystems {
-                layout: layout.clone(),
-                fstab,
-            },
-            Step::AssembleDisk {
-                layout: layout.clone(),
-                disk: RawDisk::OutputDirectory,
-            },
-        ]);
-    } else {
-        list.push(Step::PrepareTree {
-            layout: layout.clone(),
-            fstab,
+    if parts.route.disk != DiskMaking::Hooks {
+        list.push(Step::RunHooks {
+            phase: Phase::BlockDevice,
         });
-    }
-    if moves && !populated {
-        list.extend([
-            Step::CreateRawDisk {
-                layout: layout.clone(),
-            },
-            Step::PackTree {
-                from: TreePlace::Built,
-            },
-        ]);
-    }
-    if moves {
-        hand_over(parts, list, &route.device);
-    }
-    list.push(Step::CreateDevices {
-        graph: storage.graph.clone(),
-        layout,
-        block_size: storage.block_size,
-        populated,
-    });
-    if !populated {
-        let from = if moves {
-            TreePlace::Handoff
-        } else {
-            TreePlace::Built
-        };
-        list.push(Step::FillTarget { from });
-    }
-    if moves {
-        list.push(Step::RenewResolvConf);
     }
 }
 
@@ -321,7 +266,7 @@ fn finish_steps(parts: &Parts, list: &mut List) {
         Step::EndStrayProcesses,
     ]);
     archive_steps(parts, list);
-    if matches!(parts.route.disk, DiskMaking::Devices { .. }) {
+    if parts.route.disk != DiskMaking::Offline {
         list.push(Step::ReleaseDevices);
     }
     let image = parts.request.image_path();
@@ -341,7 +286,7 @@ fn output_steps<'a>(parts: &Parts<'a>, list: &mut List<'a>) {
     let disks: Vec<_> = parts.outputs.iter().filter(|o| o.needs_disk()).collect();
     let disk = match parts.route.disk {
         DiskMaking::Offline => RawDisk::WorkDirectory,
-        DiskMaking::Devices { .. } => RawDisk::OutputDirectory,
+        DiskMaking::Devices { .. } | DiskMaking::Hooks => RawDisk::OutputDirectory,
     };
     if !disks.is_empty() && parts.route.disk == DiskMaking::Offline {
         list.push(Step::AssembleDisk {

@@ -14,6 +14,10 @@ pub(super) const CONFIG_FILE: &str = "block-device/config.yaml";
 /// Size of the padding that upstream adds for an EFI system partition, KiB.
 const EFI_PADDING_KIB: u64 = 525 * 1024;
 
+/// What hooks that divide a disk leave around one partition: a cylinder or a
+/// MiB before it, and as much behind.
+const HOOKS_LEAVE_KIB: u64 = 16 * 1024;
+
 /// A layout and where its configuration came from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Storage {
@@ -35,6 +39,8 @@ pub struct Storage {
     pub writes_fstab: bool,
     /// How the disk's size is found.
     pub size: SizePolicy,
+    /// What brought the configuration; `None` for the default one.
+    pub configured_by: Option<String>,
 }
 
 impl Storage {
@@ -75,6 +81,7 @@ impl Storage {
 
 struct Configuration {
     yaml: String,
+    origin: Option<String>,
     messages: Vec<String>,
 }
 
@@ -128,9 +135,14 @@ pub fn storage(
             },
             efi_padding_kib: if padded { EFI_PADDING_KIB } else { 0 },
             usage_report: request.size.usage_report,
+            unused_kib: match generation.has_device_hooks() {
+                true => HOOKS_LEAVE_KIB,
+                false => 0,
+            },
         },
         writes_fstab: generation.has_block_device_layer()
             || layout.filesystems.iter().any(|fs| fs.fstab.is_some()),
+        configured_by: configuration.origin,
         layout,
         graph,
         yaml: configuration.yaml,
@@ -154,11 +166,13 @@ fn configuration(
         if let Some(path) = given.strip_prefix("file://") {
             return Ok(Configuration {
                 yaml: read(path.into())?,
+                origin: Some("DIB_BLOCK_DEVICE_CONFIG".into()),
                 messages: vec![format!("Using file-based block-device config: {given}")],
             });
         }
         return Ok(Configuration {
             yaml: given.into(),
+            origin: Some("DIB_BLOCK_DEVICE_CONFIG".into()),
             messages: vec![
                 "User specified block-device config from DIB_BLOCK_DEVICE_CONFIG".into(),
             ],
@@ -172,6 +186,7 @@ fn configuration(
         if path.exists() {
             messages.push(format!("Using block-device config: {}", path.display()));
             return Ok(Configuration {
+                origin: Some(path.display().to_string()),
                 yaml: read(path)?,
                 messages,
             });
@@ -180,6 +195,7 @@ fn configuration(
     messages.push("... done".into());
     messages.push("Using default block-device fallback config".into());
     Ok(Configuration {
+        origin: None,
         yaml: match request.generation.generation.has_block_device_layer() {
             true => blockdev::default_config().into(),
             false => {

@@ -176,6 +176,13 @@ impl Display for Step {
                 true => "write fstab into the tree",
                 false => "make the tree ready for its filesystem",
             }),
+            Step::AttachDisk { .. } => f.write_str("attach the disk for the hooks that divide it"),
+            Step::RunDeviceHooks { .. } => f.write_str(
+                "run hooks of block-device.d, which name the device for the root filesystem",
+            ),
+            Step::MakeRootFilesystem { fstype, label, .. } => {
+                write!(f, "make the {fstype} filesystem {label} there, mount it")
+            }
             Step::CreateRawDisk { .. } => f.write_str("make the empty disk"),
             Step::CreateDevices { populated, .. } => f.write_str(match populated {
                 true => "attach and mount the disk",

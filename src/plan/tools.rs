@@ -7,11 +7,11 @@ use std::ffi::OsStr;
 use serde::Serialize;
 
 use crate::blockdev::Layout;
-use crate::elements::{self, ElementSet, Need};
+use crate::elements::{self, ElementSet, Hook, Need, Phase};
 use crate::request::{BuildRequest, OutputFormat};
 
 use super::route::{DiskMaking, Route};
-use super::{ApplianceKind, PlannedOutput};
+use super::{ApplianceKind, Error, PlannedOutput};
 
 /// A command or module of the host that a build needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,14 +72,14 @@ pub(super) fn tools(
             .iter()
             .filter_map(|output| format_tool(output, route)),
     );
-    let devices = matches!(route.disk, DiskMaking::Devices { .. });
+    let devices = route.disk != DiskMaking::Offline;
     if devices {
-        let made = device_tools(layout)
-            .into_iter()
-            .map(|(command, package)| PlannedTool {
-                in_machine: true,
-                ..own(command, package, "the disk's block devices")
-            });
+        let mut commands = device_tools(layout);
+        commands.extend((route.disk == DiskMaking::Hooks).then_some(MAPS));
+        let made = commands.into_iter().map(|(command, package)| PlannedTool {
+            in_machine: true,
+            ..own(command, package, "the disk's block devices")
+        });
         tools.extend(made);
     }
     if route.makes_disk(outputs) {
@@ -99,6 +99,42 @@ pub(super) fn tools(
 const DEVICES: [Command; 2] = [(&["losetup"], "mount"), (&["mount"], "mount")];
 const PARTITIONS: Command = (&["kpartx"], "kpartx");
 const LVM: Command = (&["lvm"], "lvm2");
+const MAPS: Command = (&["dmsetup"], "dmsetup");
+
+/// What hooks of block-device.d are known to divide a disk with.
+const DIVIDERS: [Command; 6] = [
+    PARTITIONS,
+    (&["parted"], "parted"),
+    (&["partprobe"], "parted"),
+    (&["sfdisk"], "fdisk"),
+    (&["sgdisk"], "gdisk"),
+    LVM,
+];
+
+/// What the hooks of block-device.d call of [`DIVIDERS`], by their text.
+///
+/// # Errors
+/// A hook that cannot be read.
+pub(super) fn device_hook_tools<'a>(
+    hooks: impl Iterator<Item = &'a Hook>,
+) -> Result<Vec<PlannedTool>, Error> {
+    let mut tools = Vec::new();
+    for hook in hooks.filter(|hook| hook.phase == Phase::BlockDevice) {
+        for (command, package) in DIVIDERS {
+            if elements::calls(hook, command)? {
+                tools.push(PlannedTool {
+                    need: Need::Command(command),
+                    package,
+                    element: Some(hook.element.clone()),
+                    format: None,
+                    in_machine: true,
+                    why: "block-device.d divides the disk with it",
+                });
+            }
+        }
+    }
+    Ok(tools)
+}
 
 /// What makes the devices that a layout has.
 fn device_tools(layout: &Layout) -> Vec<Command> {
@@ -150,6 +186,14 @@ pub fn known_tools() -> Vec<KnownTool> {
     tools.extend(devices);
     tools.push(tool(PARTITIONS, "partitions as block devices".to_owned()));
     tools.push(tool(LVM, "LVM".to_owned()));
+    let listed = [PARTITIONS, LVM];
+    let dividers = DIVIDERS.iter().filter(|it| !listed.contains(it));
+    let builds = "disks that hooks of elements of 1.x and before divide";
+    tools.extend(
+        dividers
+            .chain([&MAPS])
+            .map(|command| tool(*command, builds.to_owned())),
+    );
     tools
 }
 

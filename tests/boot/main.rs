@@ -9,4 +9,5 @@ mod guest;
 mod harness;
 mod images;
 mod ipa;
+mod old;
 mod ramdisk;

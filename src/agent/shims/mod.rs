@@ -18,6 +18,7 @@ use super::paths;
 mod chroot;
 mod mknod;
 mod mount;
+mod partitions;
 mod sudo;
 pub mod sudo_env;
 mod tar;
@@ -34,6 +35,10 @@ pub(crate) const NAMES: &[&str] = &[
     "umount",
     "tar",
     tar::FILTER,
+    "kpartx",
+    "dmsetup",
+    "sfdisk",
+    "udevadm",
 ];
 
 /// The shim of this exact program name; a directory before it does not matter.
@@ -47,6 +52,10 @@ pub fn shim_for(argv0: &OsStr) -> Option<Shim> {
         "umount" => Some(mount::umount),
         "tar" => Some(tar::main),
         tar::FILTER => Some(tar::filter),
+        "kpartx" => Some(partitions::kpartx),
+        "dmsetup" => Some(partitions::dmsetup),
+        "sfdisk" => Some(partitions::sfdisk),
+        "udevadm" => Some(partitions::udevadm),
         _ => None,
     }
 }
@@ -76,15 +85,21 @@ fn find(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
         .find(runnable)
 }
 
-/// Becomes the real program of a shim's name; returns only if that fails.
-fn exec_real(name: &str, arguments: &[OsString]) -> ExitCode {
+/// The real program of a shim's name.
+fn real(name: &str) -> PathBuf {
     let path = without_shims(&std::env::var_os("PATH").unwrap_or_default());
     // a caller may have a PATH without sbin; the real one is found all the same
     let mut searched = path;
     searched.push(":");
     searched.push(sudo_env::SECURE_PATH);
-    let program = find(OsStr::new(name), &searched).unwrap_or_else(|| name.into());
-    let error = Command::new(program).arg0(name).args(arguments).exec();
+    // Never the shim itself.
+    let absent = || Path::new("/usr/sbin").join(name);
+    find(OsStr::new(name), &searched).unwrap_or_else(absent)
+}
+
+/// Becomes the real program of a shim's name; returns only if that fails.
+fn exec_real(name: &str, arguments: &[OsString]) -> ExitCode {
+    let error = Command::new(real(name)).arg0(name).args(arguments).exec();
     complain(name, format_args!("cannot run the real {name}: {error}"));
     ExitCode::from(127)
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::bare::RootFilesystem;
 use crate::blockdev::graph::MkfsNode;
 use crate::blockdev::LogicalVolume;
 
@@ -132,16 +133,36 @@ pub(super) fn forget_volumes() -> Command {
     lvm("pvscan", &["--cache"])
 }
 
-/// `mkfs`, or `mkswap`, which gets no options.
-pub(super) fn make_filesystem(mkfs: &MkfsNode, uuid: &str, device: &str) -> Command {
-    let fstype = mkfs.fstype.as_str();
-    let package = match fstype {
+/// Debian's package of the tools for filesystems of a type.
+fn package_of(fstype: &str) -> &'static str {
+    match fstype {
         "ext2" | "ext3" | "ext4" => "e2fsprogs",
         "xfs" => "xfsprogs",
         "btrfs" => "btrfs-progs",
         "vfat" | "fat" => "dosfstools",
         _ => "util-linux",
-    };
+    }
+}
+
+/// The root filesystem as upstream's 1.x made it, before its configuration.
+pub(super) fn make_root(device: &str, filesystem: &RootFilesystem) -> Command {
+    let package = package_of(filesystem.fstype);
+    let uuid = filesystem.uuid.into_iter().flat_map(|uuid| ["-U", uuid]);
+    Command::new(package, "mkfs", &["-t", filesystem.fstype])
+        .and(filesystem.options.iter().cloned())
+        .and(uuid)
+        .and(["-L", filesystem.label, device])
+}
+
+/// Removes a device of the device mapper.
+pub(super) fn remove_map(name: &str) -> Command {
+    Command::new("dmsetup", "dmsetup", &["--noudevsync", "remove", name])
+}
+
+/// `mkfs`, or `mkswap`, which gets no options.
+pub(super) fn make_filesystem(mkfs: &MkfsNode, uuid: &str, device: &str) -> Command {
+    let fstype = mkfs.fstype.as_str();
+    let package = package_of(fstype);
     let command = match fstype {
         "swap" => Command::new(package, "mkswap", &[]),
         _ => Command::new(package, "mkfs", &["-t", fstype])

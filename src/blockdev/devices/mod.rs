@@ -7,6 +7,7 @@
 //!
 //! * `command`: command lines, as data; `system`: what the kernel is asked for.
 //! * `create` and `release`: the two ways; `made`: what there is to release.
+//! * [`bare`]: a disk that hooks divide as they like.
 //! * `rehearsal`: the commands of an order, without a kernel.
 //! * `store`: the files that `create` leaves.
 
@@ -15,6 +16,7 @@ use std::path::Path;
 use super::state::State;
 use super::Graph;
 
+pub mod bare;
 mod command;
 mod create;
 mod error;

@@ -53,7 +53,7 @@ fn is_attached(device: &str, hands: &Hands) -> bool {
     hands.system.exists(&format!("/sys/block/{name}/loop"))
 }
 
-fn unmount(mount: &MadeMount, hands: &mut Hands) -> Result<(), Error> {
+pub(super) fn unmount(mount: &MadeMount, hands: &mut Hands) -> Result<(), Error> {
     let mounted = hands.system.is_mounted(&mount.path);
     if !mounted.map_err(Error::io(&mount.name, "look for", &mount.path))? {
         return Ok(());
