@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::appliance::namespace::{self, Janitor};
 use crate::appliance::{microvm, Scratch, WorkDir};
+use crate::blockdev::table::random_uuid;
 use crate::helpers;
 use crate::output;
 use crate::output::commit::{Commit, Staged};
@@ -89,7 +90,10 @@ fn plan_with_suffix(
             scratch: own_directories(request)
                 .map(|scratch| (scratch.path, scratch.collect_at))
                 .collect(),
-            root_uuid: workspace::random_uuid()?,
+            root_uuid: random_uuid().map_err(|source| Error::Host {
+                what: "make a UUID".into(),
+                source,
+            })?,
             abilities,
             exists: &|path| path.exists(),
         },

@@ -31,22 +31,6 @@ fn random<const N: usize>() -> Result<[u8; N], Error> {
     Ok(bytes)
 }
 
-/// A UUID of random bits (RFC 9562, version 4), as `uuidgen -r` makes one.
-pub(super) fn random_uuid() -> Result<String, Error> {
-    let mut bits = u128::from_be_bytes(random()?);
-    bits = bits & !(0xf << 76) | 4 << 76;
-    bits = bits & !(0b11 << 62) | 0b10 << 62;
-    let hex = format!("{bits:032x}");
-    let parts = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ];
-    Ok(parts.join("-"))
-}
-
 /// Whether the build lives in memory (`tmpfs_check`): wanted, and total memory
 /// at least twice what the tmpfs needs. The second value is upstream's warning.
 pub fn use_tmpfs(request: &BuildRequest) -> (bool, Option<String>) {

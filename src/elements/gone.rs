@@ -18,10 +18,7 @@ const IMAGE_OR_MIRROR: &[&str] = &[
     "DIB_CLOUD_IMAGES",
     "DIB_DISTRIBUTION_MIRROR",
 ];
-const YUM: &[&str] = &[
-    "DIB_YUM_MINIMAL_CREATE_INTERFACES_MIRROR",
-    "DIB_DISTRIBUTION_MIRROR",
-];
+const YUM: &[&str] = &["DIB_YUM_MINIMAL_BOOTSTRAP_REPOS", "DIB_DISTRIBUTION_MIRROR"];
 
 /// What elements of 0.x to 2.x reach for, as of 2026.
 const GONE: [GoneSource; 8] = [
