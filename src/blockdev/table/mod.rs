@@ -36,11 +36,18 @@ pub fn write(disk: &Disk, file: &File, path: &Path, size: u64) -> Result<Vec<Ext
     Ok(extents)
 }
 
-/// A random UUID (version 4) in lower case.
+/// A random UUID (RFC 9562, version 4) in lower case.
 ///
 /// # Errors
-/// The kernel gives none.
+/// The kernel gives no random bytes.
 pub fn random_uuid() -> io::Result<String> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
-    Ok(text.trim().to_owned())
+    let mut bytes = [0u8; 16];
+    // Containers mask /proc/sys, where the kernel makes UUIDs.
+    io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
+    let bits = u128::from_be_bytes(bytes);
+    let bits = bits & !(0xf << 76) | 4 << 76;
+    let bits = bits & !(0b11 << 62) | 0b10 << 62;
+    let hex = format!("{bits:032x}");
+    let parts = [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)];
+    Ok(parts.map(|(from, to)| &hex[from..to]).join("-"))
 }

@@ -226,3 +226,16 @@ fn unknown_gpt_types_are_refused() {
         "partition 'part 0': unknown GPT type 'ABCD'"
     );
 }
+
+#[test]
+fn uuids_are_random_ones_of_version_4() {
+    let form =
+        regex::Regex::new("^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$");
+    let form = form.unwrap();
+    let [one, other] = [(); 2].map(|()| super::random_uuid().unwrap());
+    assert!(
+        form.is_match(&one) && form.is_match(&other),
+        "{one} {other}"
+    );
+    assert_ne!(one, other);
+}
