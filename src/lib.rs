@@ -11,6 +11,7 @@
 //! * [`output`]: archives, disk images, checksums, names of old images.
 //! * [`report`]: log lines as upstream prints them, and timings.
 //! * [`protocol`]: what driver and agent say to each other.
+//! * [`check`]: reads somebody's elements for what will not work here.
 //! * [`plan`]: the ordered steps that follow from a request.
 //! * [`request`]: what the user asked for, raw and resolved.
 //! * [`elements`]: finding elements, dependencies, hooks.
@@ -23,6 +24,7 @@ pub mod agent;
 pub mod applets;
 pub mod appliance;
 pub mod blockdev;
+pub mod check;
 pub mod driver;
 pub mod elements;
 pub mod error;

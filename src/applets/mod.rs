@@ -1,6 +1,7 @@
 //! Commands by the exact name that a user types: as `argv[0]` through a
 //! symlink, or as `safedib NAME`.
 
+mod check;
 mod dib_block_device;
 mod dib_lint;
 mod dib_run_parts;
@@ -34,7 +35,7 @@ struct Applet {
 }
 
 /// Every command, in the order of the help text.
-static APPLETS: [Applet; 11] = [
+static APPLETS: [Applet; 12] = [
     Applet {
         name: "disk-image-create",
         summary: "build disk images from elements",
@@ -87,6 +88,12 @@ static APPLETS: [Applet; 11] = [
         name: "plan",
         summary: "show what a command line would build, without building",
         run: plan::run,
+        linked: false,
+    },
+    Applet {
+        name: "check",
+        summary: "tell what stands in the way of building with somebody's elements",
+        run: check::run,
         linked: false,
     },
     Applet {

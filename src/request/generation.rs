@@ -4,7 +4,7 @@
 //! the variables that it exported, how the disk was made.
 
 use std::fmt::{self, Display, Formatter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +144,12 @@ pub(super) fn recognise(path: &[PathBuf], host: &HostFacts) -> ElementGeneration
     })
 }
 
+/// The generation of a directory of elements, if it is a tree of upstream's or
+/// one made after it.
+pub fn generation_of(tree: &Path) -> Option<Generation> {
+    judge(&|name| tree.join(name).is_dir()).map(|(generation, _)| generation)
+}
+
 fn judge(has: &dyn Fn(&str) -> bool) -> Option<(Generation, String)> {
     let judged = if has(DEVICE_HOOKS) {
         match has(SINCE_1) {
@@ -175,8 +181,6 @@ fn judge(has: &dyn Fn(&str) -> bool) -> Option<(Generation, String)> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn tree(root: &Path, name: &str, elements: &[&str]) -> PathBuf {

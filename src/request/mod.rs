@@ -22,7 +22,7 @@ mod yaml;
 pub use engine::{engine_variables, ElementPath, EngineInputs};
 pub use environment::Environment;
 pub use error::Error;
-pub use generation::{ElementGeneration, Generation};
+pub use generation::{generation_of, ElementGeneration, Generation};
 pub use host::HostFacts;
 pub use naming::ImagePath;
 pub use quoting::declare_p;

@@ -1,0 +1,132 @@
+//! Dependencies: D1xx.
+
+use std::fs;
+use std::path::Path;
+
+use super::report::Sink;
+use super::rules;
+use super::world::{Subject, World};
+
+/// Elements that upstream had once, with what came after them.
+const GONE: [(&str, &str); 22] = [
+    ("apt-preferences", "still there"),
+    ("arm-cross", "gone"),
+    ("centos6", "gone with CentOS 6"),
+    (
+        "centos7",
+        "gone since 3.0: centos-minimal or centos, with DIB_RELEASE",
+    ),
+    ("config-applier", "gone"),
+    ("debian-jessie", "gone"),
+    ("deploy", "gone since 2.0: deploy-baremetal"),
+    (
+        "deploy-ironic",
+        "gone since 3.0: ironic-python-agent-ramdisk of ironic-python-agent-builder",
+    ),
+    ("fedora-release", "gone"),
+    ("hwburnin-ramdisk", "hwburnin"),
+    (
+        "ironic-agent",
+        "gone since 3.0: ironic-python-agent-ramdisk of ironic-python-agent-builder",
+    ),
+    (
+        "ironic-discoverd-ramdisk",
+        "gone since 1.0: ironic-python-agent-ramdisk of ironic-python-agent-builder",
+    ),
+    (
+        "ironic-inspector-ramdisk",
+        "gone: ironic-python-agent-ramdisk of ironic-python-agent-builder",
+    ),
+    ("map-services", "gone: svc-map"),
+    (
+        "partitioning-sfdisk",
+        "gone since 2.4: block-device-mbr and a configuration",
+    ),
+    ("redhat-common-6", "gone"),
+    ("rhel7", "gone since 3.0: rhel with DIB_RELEASE"),
+    ("rpm", "rpm-distro"),
+    (
+        "serial-console",
+        "gone: enable-serial-console, or bootloader, which sets the console",
+    ),
+    ("ubuntu-core", "gone: ubuntu-minimal"),
+    ("use-ephemeral", "of tripleo-image-elements, gone there too"),
+    ("yum-cache", "yum"),
+];
+
+/// Names that are not read and are taken for lists of dependencies.
+const MISNAMED: [&str; 8] = [
+    "elements-deps",
+    "element-dep",
+    "element_deps",
+    "elements_deps",
+    "element-depends",
+    "elements-provides",
+    "element_provides",
+    "deps",
+];
+
+pub(super) fn look(world: &World, subject: &Subject, sink: &mut Sink) {
+    for list in ["element-deps", "element-provides"] {
+        let text = fs::read_to_string(subject.element.path.join(list)).unwrap_or_default();
+        for (index, line) in text.lines().enumerate() {
+            look_at_line(world, list, index + 1, line.trim(), sink);
+        }
+    }
+    for name in MISNAMED {
+        if subject.element.path.join(name).is_file() {
+            let what = format!("{name} is not element-deps or element-provides");
+            sink.add(rules::MISNAMED_DEPS, Path::new(name), 0, what);
+        }
+    }
+    let unresolved = subject
+        .closure
+        .iter()
+        .filter_map(|name| world.catalog.elements.get(name))
+        .any(|element| !element.depends.iter().all(|it| resolves(world, it)));
+    if !unresolved {
+        if let Err(error) = world.set(subject) {
+            sink.add(
+                rules::CONFLICT,
+                Path::new("element-deps"),
+                0,
+                error.to_string(),
+            );
+        }
+    }
+}
+
+fn look_at_line(world: &World, list: &str, line: usize, name: &str, sink: &mut Sink) {
+    let file = Path::new(list);
+    if name.is_empty() {
+        return;
+    }
+    if name.starts_with('#') || name.contains(char::is_whitespace) {
+        sink.add(
+            rules::NOT_A_NAME,
+            file,
+            line,
+            format!("'{name}' is taken for one name"),
+        );
+    } else if list == "element-deps" && !resolves(world, name) {
+        let gone = GONE
+            .iter()
+            .find(|(old, _)| *old == name)
+            .map(|(_, now)| format!(" ({now})"));
+        let what = format!(
+            "'{name}' is in no directory of elements that was seen{}",
+            gone.unwrap_or_default()
+        );
+        sink.add(rules::UNRESOLVED, file, line, what);
+    }
+}
+
+/// There is such an element, or one that provides it.
+fn resolves(world: &World, name: &str) -> bool {
+    world.catalog.elements.contains_key(name)
+        || world
+            .catalog
+            .elements
+            .values()
+            .any(|element| element.provides.contains(name))
+}

@@ -1,0 +1,203 @@
+//! What a command really calls: `sudo -E env A=b nice tool x` calls `tool`.
+
+use std::collections::BTreeMap;
+
+use super::word::{leading_variable, name_at};
+use super::{Command, Script, Word};
+
+/// Commands that only start another one, with their options that take a value.
+const PREFIXES: [(&str, &[&str]); 11] = [
+    ("sudo", &["-u", "-g", "-h", "-p", "-r", "-t", "-C", "-D"]),
+    ("env", &["-u", "-C", "-S"]),
+    ("nice", &["-n"]),
+    ("ionice", &["-c", "-n", "-p"]),
+    ("nohup", &[]),
+    ("exec", &["-a"]),
+    ("command", &[]),
+    ("builtin", &[]),
+    ("setsid", &[]),
+    ("timeout", &["-s", "-k"]),
+    ("xargs", &["-n", "-I", "-L", "-P", "-d", "-s", "-E", "-a"]),
+];
+
+/// A command without what only starts it.
+#[derive(Debug, Clone)]
+pub struct Call<'a> {
+    /// Base name of the program; empty if it is a variable.
+    pub name: String,
+    /// The program as it stands there.
+    pub program: &'a str,
+    /// What follows.
+    pub arguments: &'a [Word],
+    /// Line of the command, from 1.
+    pub line: usize,
+    /// It runs below `chroot`, so in another tree.
+    pub chrooted: bool,
+}
+
+impl<'a> Call<'a> {
+    /// The call in a command; none in a bare assignment or redirection, and in
+    /// `command -v X`, which only looks.
+    pub fn of(command: &'a Command) -> Option<Call<'a>> {
+        let mut words = command.words.as_slice();
+        let mut chrooted = false;
+        loop {
+            let (first, rest) = words.split_first()?;
+            let name = base_name(&first.text);
+            if let Some((_, valued)) = PREFIXES.iter().find(|(prefix, _)| *prefix == name) {
+                if name == "command" && rest.first().is_some_and(|w| w.text.starts_with("-v")) {
+                    return None;
+                }
+                let next = after_options(rest, valued);
+                let skipped = usize::from(name == "timeout");
+                words = next.get(skipped..).unwrap_or_default();
+                if words.is_empty() && matches!(name, "xargs" | "sudo" | "exec" | "env") {
+                    return None;
+                }
+            } else if name == "flock" {
+                let next = after_options(rest, &["-w", "-E"]);
+                words = next.get(1..).unwrap_or_default();
+            } else if name == "chroot" {
+                chrooted = true;
+                let next = after_options(rest, &[]);
+                match next.get(1..) {
+                    Some(inner) if !inner.is_empty() => words = inner,
+                    _ => return None,
+                }
+            } else {
+                return Some(Call {
+                    name: name.to_owned(),
+                    program: &first.text,
+                    arguments: rest,
+                    line: command.line,
+                    chrooted,
+                });
+            }
+        }
+    }
+
+    /// The arguments that are no options.
+    pub fn operands(&self) -> impl Iterator<Item = &'a Word> {
+        self.arguments
+            .iter()
+            .filter(|word| !word.text.starts_with('-') || word.text == "-")
+    }
+
+    /// Whether one of the arguments is exactly this.
+    pub fn has(&self, argument: &str) -> bool {
+        self.arguments.iter().any(|word| word.text == argument)
+    }
+
+    /// The argument after an option, or joined to it by `=`.
+    pub fn value_of(&self, option: &str) -> Option<&'a str> {
+        let words = self.arguments;
+        words.iter().enumerate().find_map(|(index, word)| {
+            if word.text == option {
+                return words.get(index + 1).map(|word| word.text.as_str());
+            }
+            word.text.strip_prefix(option)?.strip_prefix('=')
+        })
+    }
+}
+
+fn base_name(program: &str) -> &str {
+    if program.starts_with('/') {
+        return program.rsplit('/').next().unwrap_or_default();
+    }
+    match program.contains(['$', '/', '\u{1}']) {
+        true => "",
+        false => program,
+    }
+}
+
+/// The words after options and `NAME=VALUE`s.
+fn after_options<'a>(mut words: &'a [Word], valued: &[&str]) -> &'a [Word] {
+    while let Some((first, rest)) = words.split_first() {
+        let text = first.text.as_str();
+        if text == "--" {
+            return rest;
+        }
+        let assigns = !name_at(text).is_empty() && text[name_at(text).len()..].starts_with('=');
+        if valued.contains(&text) {
+            words = rest.get(1..).unwrap_or_default();
+        } else if text.starts_with('-') || assigns {
+            words = rest;
+        } else {
+            break;
+        }
+    }
+    words
+}
+
+/// A script with the values of its variables, as far as they are plain.
+pub struct Shell<'a> {
+    /// The script.
+    pub script: &'a Script,
+    values: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Shell<'a> {
+    /// Takes the first value of each variable.
+    pub fn new(script: &'a Script) -> Shell<'a> {
+        let mut values = BTreeMap::new();
+        for command in &script.commands {
+            for (name, value) in &command.assignments {
+                let itself = leading_variable(&value.text).is_some_and(|(other, _)| {
+                    other == name && !value.text.contains(":-") && !value.text.contains(":=")
+                });
+                if !itself {
+                    values.entry(name.as_str()).or_insert(value.text.as_str());
+                }
+            }
+            // `: ${X:=default}`
+            for word in &command.words {
+                if let Some((name, default)) = assigned_default(&word.text) {
+                    values.entry(name).or_insert(default);
+                }
+            }
+        }
+        Shell { script, values }
+    }
+
+    /// The text with the variable at its beginning replaced by its value or
+    /// default, again and again; what the engine sets stays.
+    pub fn resolve(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for _ in 0..6 {
+            let Some((name, rest)) = leading_variable(&text) else {
+                break;
+            };
+            let written = &text[..text.len() - rest.len()];
+            let value = match self.values.get(name) {
+                Some(value) if !value.starts_with(&format!("${{{name}:-")) => *value,
+                Some(value) => default_of(value).unwrap_or_default(),
+                None => match default_of(written) {
+                    Some(default) if !default.is_empty() => default,
+                    _ => break,
+                },
+            };
+            if value.is_empty() {
+                break;
+            }
+            text = format!("{value}{rest}");
+        }
+        text
+    }
+}
+
+/// `default` of `${NAME:-default}` and `${NAME:=default}`.
+fn default_of(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix("${")?.strip_suffix('}')?;
+    let rest = &inner[name_at(inner).len()..];
+    [":-", ":=", "-", "="]
+        .iter()
+        .find_map(|operator| rest.strip_prefix(operator))
+}
+
+fn assigned_default(text: &str) -> Option<(&str, &str)> {
+    let inner = text.strip_prefix("${")?.strip_suffix('}')?;
+    let name = name_at(inner);
+    let rest = &inner[name.len()..];
+    let default = rest.strip_prefix(":=").or_else(|| rest.strip_prefix('='))?;
+    (!name.is_empty()).then_some((name, default))
+}

@@ -1,0 +1,792 @@
+//! The scanner itself: characters to commands.
+
+use super::word::name_at;
+use super::{Command, Read, Script, Word};
+
+/// Deeper nesting than this is no script that a person wrote.
+const DEEPEST: usize = 60;
+
+/// Words after which a command begins.
+const BEFORE_COMMAND: [&str; 10] = [
+    "if", "then", "else", "elif", "while", "until", "do", "!", "{", "time",
+];
+
+/// Scans a script.
+pub fn scan(text: &str) -> Script {
+    let mut scanner = Scanner {
+        text: text.as_bytes(),
+        source: text,
+        at: 0,
+        line: 1,
+        depth: 0,
+        script: Script::default(),
+        open_documents: Vec::new(),
+        in_backticks: false,
+    };
+    scanner.commands(Until::End);
+    scanner.script
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    End,
+    /// The closing bracket of a substitution or an array.
+    Bracket,
+    Backtick,
+}
+
+struct OpenDocument {
+    end: String,
+    tabs: bool,
+    expands: bool,
+    command: Option<usize>,
+}
+
+struct Scanner<'a> {
+    text: &'a [u8],
+    source: &'a str,
+    at: usize,
+    line: usize,
+    depth: usize,
+    script: Script,
+    open_documents: Vec<OpenDocument>,
+    /// The next backtick closes.
+    in_backticks: bool,
+}
+
+/// Where in a `case` the scanner is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Subject,
+    Pattern,
+    Body,
+}
+
+/// The command that is being read.
+#[derive(Default)]
+struct Current {
+    command: Command,
+    tested: bool,
+    in_test: bool,
+    cases: Vec<Case>,
+    brackets: usize,
+    /// Index of the first document that belongs to it.
+    documents: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn peek_at(&self, offset: usize) -> Option<u8> {
+        self.text.get(self.at + offset).copied()
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        if byte == b'\n' {
+            self.line += 1;
+        }
+        Some(byte)
+    }
+
+    fn starts(&self, text: &str) -> bool {
+        self.text
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(text.as_bytes()))
+    }
+
+    fn skip(&mut self, count: usize) {
+        for _ in 0..count {
+            self.next();
+        }
+    }
+
+    fn lose(&mut self) {
+        let line = self.line;
+        self.script.lost.get_or_insert(line);
+    }
+
+    /// Goes down one level; false, and the end of the text, if that is too deep.
+    fn enter(&mut self) -> bool {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            self.lose();
+            self.at = self.text.len();
+            return false;
+        }
+        true
+    }
+
+    fn commands(&mut self, until: Until) {
+        if !self.enter() {
+            return;
+        }
+        let outer = std::mem::replace(&mut self.in_backticks, until == Until::Backtick);
+        let mut current = Current {
+            documents: self.open_documents.len(),
+            ..Current::default()
+        };
+        loop {
+            let Some(byte) = self.peek() else {
+                if until != Until::End {
+                    self.lose();
+                }
+                break;
+            };
+            if until == Until::Backtick && byte == b'`' {
+                break;
+            }
+            if until == Until::Bracket && byte == b')' && current.brackets == 0 {
+                let pattern = current.cases.last() == Some(&Case::Pattern);
+                if !pattern {
+                    break;
+                }
+            }
+            self.step(byte, &mut current);
+        }
+        self.finish(&mut current, false);
+        self.in_backticks = outer;
+        self.depth -= 1;
+    }
+
+    /// Reads one operator, blank, comment or word.
+    fn step(&mut self, byte: u8, current: &mut Current) {
+        match byte {
+            b' ' | b'\t' | b'\r' => self.skip(1),
+            b'\\' if self.peek_at(1) == Some(b'\n') => self.skip(2),
+            b'\n' => {
+                self.skip(1);
+                if !current.in_test {
+                    self.finish(current, false);
+                }
+                self.read_documents();
+            }
+            b'#' => {
+                while self.peek().is_some_and(|byte| byte != b'\n') {
+                    self.skip(1);
+                }
+            }
+            b'(' | b')' | b';' | b'&' | b'|' => self.operator(byte, current),
+            b'<' | b'>' => self.redirection(current),
+            _ => self.item(current),
+        }
+    }
+
+    fn operator(&mut self, byte: u8, current: &mut Current) {
+        if current.in_test {
+            self.skip(1);
+            return;
+        }
+        match byte {
+            b'(' if self.starts("((") && current.command.words.is_empty() => {
+                self.skip(2);
+                self.arithmetic();
+            }
+            b'(' => self.open_bracket(current),
+            b')' => {
+                self.skip(1);
+                if current.cases.last() == Some(&Case::Pattern) {
+                    current.command = Command::default();
+                    set_case(current, Case::Body);
+                } else {
+                    current.brackets = current.brackets.saturating_sub(1);
+                    self.finish(current, false);
+                }
+            }
+            b';' => {
+                let ends = [";;&", ";;", ";&"].into_iter().find(|end| self.starts(end));
+                self.finish(current, false);
+                self.skip(ends.map_or(1, str::len));
+                if ends.is_some() {
+                    set_case(current, Case::Pattern);
+                }
+            }
+            _ if self.starts("&>") => self.redirection(current),
+            _ if current.cases.last() == Some(&Case::Pattern) => self.skip(1),
+            _ => {
+                let double = self.starts("&&") || self.starts("||");
+                let pipe = self.starts("|&");
+                self.finish(current, double);
+                self.skip(if double || pipe { 2 } else { 1 });
+            }
+        }
+    }
+
+    fn open_bracket(&mut self, current: &mut Current) {
+        self.skip(1);
+        if current.cases.last() == Some(&Case::Pattern) {
+            return;
+        }
+        let mut ahead = 0;
+        while matches!(self.peek_at(ahead), Some(b' ' | b'\t')) {
+            ahead += 1;
+        }
+        if self.peek_at(ahead) == Some(b')') && !current.command.words.is_empty() {
+            self.skip(ahead + 1);
+            let words = std::mem::take(&mut current.command).words;
+            self.script
+                .functions
+                .extend(words.into_iter().last().map(|word| word.text));
+        } else {
+            current.brackets += 1;
+            self.finish(current, false);
+        }
+    }
+
+    /// Ends the current command.
+    fn finish(&mut self, current: &mut Current, tested: bool) {
+        let mut command = std::mem::take(&mut current.command);
+        current.in_test = false;
+        let documents = self.script.commands.len();
+        for document in self.open_documents.iter_mut().skip(current.documents) {
+            document.command.get_or_insert(documents);
+        }
+        command.tested = tested || std::mem::take(&mut current.tested);
+        let empty =
+            command.words.is_empty() && command.assignments.is_empty() && command.writes.is_empty();
+        if !empty {
+            self.note_names(&command);
+            self.script.commands.push(command);
+        }
+        current.documents = self.open_documents.len();
+    }
+
+    /// Names that a finished command sets.
+    fn note_names(&mut self, command: &Command) {
+        let line = command.line;
+        let mut add = |name: &str| {
+            let name = name_at(name);
+            if !name.is_empty() {
+                self.script.sets.push((name.to_owned(), line));
+            }
+        };
+        for (name, _) in &command.assignments {
+            add(name);
+        }
+        let words: Vec<&str> = command
+            .words
+            .iter()
+            .map(|word| word.text.as_str())
+            .collect();
+        match words.as_slice() {
+            ["for" | "select", name, ..] => add(name),
+            ["export" | "declare" | "typeset" | "local" | "readonly" | "read" | "mapfile"
+            | "readarray", rest @ ..] => rest.iter().for_each(|word| add(word)),
+            ["getopts", _, name, ..] | ["printf", "-v", name, ..] => add(name),
+            ["eval", rest @ ..] => rest
+                .iter()
+                .filter(|word| word[name_at(word).len()..].starts_with('='))
+                .for_each(|word| add(word)),
+            ["function", name, ..] => self.script.functions.push((*name).to_owned()),
+            _ => {}
+        }
+    }
+
+    /// Reads an assignment, a keyword or a word.
+    fn item(&mut self, current: &mut Current) {
+        let line = self.line;
+        let fresh = current.command.words.is_empty();
+        let pattern = current.cases.last() == Some(&Case::Pattern);
+        if (fresh || declares(&current.command)) && !pattern {
+            if let Some(length) = self.assignment_ahead() {
+                let name = name_at(&self.source[self.at..]).to_owned();
+                self.skip(length);
+                let value = if self.peek() == Some(b'(') {
+                    self.array()
+                } else {
+                    self.word()
+                };
+                if current.command.line == 0 {
+                    current.command.line = line;
+                }
+                current.command.assignments.push((name, value));
+                return;
+            }
+        }
+        let word = self.word();
+        if current.command.line == 0 {
+            current.command.line = line;
+        }
+        if fresh && !word.quoted && self.keyword(&word.text, current) {
+            return;
+        }
+        let digits = word.text.bytes().all(|byte| byte.is_ascii_digit());
+        if digits && !word.quoted && matches!(self.peek(), Some(b'<' | b'>')) {
+            return;
+        }
+        if current.in_test && word.text == "]]" {
+            current.in_test = false;
+        }
+        let is_in = word.text == "in" && current.cases.last() == Some(&Case::Subject);
+        current.command.words.push(word);
+        if is_in {
+            current.command = Command::default();
+            set_case(current, Case::Pattern);
+        }
+    }
+
+    /// Whether a first word is a keyword, which is then done with.
+    fn keyword(&mut self, text: &str, current: &mut Current) -> bool {
+        if current.cases.last() == Some(&Case::Pattern) && text != "esac" {
+            return false;
+        }
+        match text {
+            "case" => current.cases.push(Case::Subject),
+            "esac" => {
+                current.cases.pop();
+            }
+            "[[" => {
+                current.in_test = true;
+                return false;
+            }
+            "if" | "elif" | "while" | "until" | "!" => current.tested = true,
+            "fi" | "done" | "}" => {}
+            _ if BEFORE_COMMAND.contains(&text) => {}
+            _ => return false,
+        }
+        current.command.line = 0;
+        true
+    }
+
+    /// The length of `NAME=`, `NAME+=` or `NAME[...]=` here, if there is one.
+    fn assignment_ahead(&self) -> Option<usize> {
+        let rest = self.source.get(self.at..)?;
+        let name = name_at(rest);
+        if name.is_empty() {
+            return None;
+        }
+        let mut end = name.len();
+        if rest[end..].starts_with('[') {
+            let close = rest[end..].find(']')?;
+            if rest[end..end + close].contains(['\n', ' ']) {
+                return None;
+            }
+            end += close + 1;
+        }
+        if rest[end..].starts_with("+=") {
+            return Some(end + 2);
+        }
+        rest[end..].starts_with('=').then_some(end + 1)
+    }
+
+    fn array(&mut self) -> Word {
+        self.skip(1);
+        let mut text = String::from("(");
+        while let Some(byte) = self.peek() {
+            match byte {
+                b')' => {
+                    self.skip(1);
+                    text.push(')');
+                    return Word {
+                        text,
+                        quoted: false,
+                    };
+                }
+                b' ' | b'\t' | b'\n' | b'\r' => self.skip(1),
+                b'\\' if self.peek_at(1) == Some(b'\n') => self.skip(2),
+                b'#' => {
+                    while self.peek().is_some_and(|byte| byte != b'\n') {
+                        self.skip(1);
+                    }
+                }
+                b'(' | b'<' | b'>' | b';' | b'&' | b'|' => self.skip(1),
+                _ => {
+                    let word = self.word();
+                    text.push_str(&word.text);
+                    text.push(' ');
+                }
+            }
+        }
+        self.lose();
+        Word {
+            text,
+            quoted: false,
+        }
+    }
+
+    fn redirection(&mut self, current: &mut Current) {
+        if current.in_test {
+            self.skip(1);
+            return;
+        }
+        if (self.starts("<(") || self.starts(">(")) && self.enter() {
+            self.skip(2);
+            self.commands(Until::Bracket);
+            self.skip(1);
+            self.depth -= 1;
+            current.command.words.push(Word {
+                text: "$()".into(),
+                quoted: false,
+            });
+            return;
+        }
+        let operators = [
+            "<<<", "<<-", "<<", "<>", "<&", "<", "&>>", "&>", ">>", ">&", ">|", ">",
+        ];
+        let Some(operator) = operators.into_iter().find(|it| self.starts(it)) else {
+            return self.skip(1);
+        };
+        self.skip(operator.len());
+        while matches!(self.peek(), Some(b' ' | b'\t')) {
+            self.skip(1);
+        }
+        if current.command.line == 0 {
+            current.command.line = self.line;
+        }
+        let word = self.word();
+        match operator {
+            "<<" | "<<-" => self.open_documents.push(OpenDocument {
+                end: word.text,
+                tabs: operator == "<<-",
+                expands: !word.quoted,
+                command: None,
+            }),
+            "<<<" | "<" | "<&" => {}
+            ">&" if word.text == "-" || word.text.bytes().all(|b| b.is_ascii_digit()) => {}
+            _ => current.command.writes.push(word),
+        }
+    }
+
+    fn read_documents(&mut self) {
+        for document in std::mem::take(&mut self.open_documents) {
+            let first = self.line;
+            let mut body = String::new();
+            loop {
+                if self.at >= self.text.len() {
+                    break;
+                }
+                let rest = &self.source[self.at..];
+                let line = rest.split('\n').next().unwrap_or_default();
+                let length = line.len() + 1;
+                let bare = match document.tabs {
+                    true => line.trim_start_matches('\t'),
+                    false => line,
+                };
+                let ends = bare.trim_end_matches('\r') == document.end;
+                if !ends {
+                    body.push_str(line);
+                    body.push('\n');
+                }
+                self.at = (self.at + length).min(self.text.len());
+                self.line += 1;
+                if ends {
+                    break;
+                }
+            }
+            if document.expands {
+                self.expand_document(&body, first);
+            }
+            if let Some(command) = document
+                .command
+                .and_then(|index| self.script.commands.get_mut(index))
+            {
+                command.documents.push((first, body));
+            }
+        }
+    }
+
+    /// Variables and substitutions of a here-document whose end is not quoted.
+    fn expand_document(&mut self, body: &str, line: usize) {
+        let mut inner = Scanner {
+            text: body.as_bytes(),
+            source: body,
+            at: 0,
+            line,
+            depth: self.depth,
+            script: Script::default(),
+            open_documents: Vec::new(),
+            in_backticks: false,
+        };
+        let mut word = String::new();
+        while let Some(byte) = inner.peek() {
+            match byte {
+                b'\\' => inner.skip(2),
+                b'$' => inner.dollar(&mut word),
+                b'`' => inner.backtick(&mut word),
+                _ => inner.skip(1),
+            }
+        }
+        // What a substitution in a text calls runs before the command does.
+        self.script.reads.append(&mut inner.script.reads);
+        self.script.commands.append(&mut inner.script.commands);
+        self.script.sets.append(&mut inner.script.sets);
+    }
+
+    fn word(&mut self) -> Word {
+        let mut word = Word::default();
+        while let Some(byte) = self.peek() {
+            match byte {
+                b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b')' | b'<' | b'>' => break,
+                b'(' if !word.text.is_empty() && word.text.ends_with(['@', '?', '*', '+', '!']) => {
+                    // An extended pattern: its bars are no pipes.
+                    while self
+                        .peek()
+                        .is_some_and(|byte| byte != b')' && byte != b'\n')
+                    {
+                        self.push(&mut word.text);
+                    }
+                    if self.peek() == Some(b')') {
+                        self.push(&mut word.text);
+                    }
+                }
+                b'(' => break,
+                b'`' if self.in_backticks => break,
+                b'\'' => {
+                    word.quoted = true;
+                    self.single_quotes(&mut word.text);
+                }
+                b'"' => {
+                    word.quoted = true;
+                    self.double_quotes(&mut word.text);
+                }
+                b'\\' => {
+                    self.skip(1);
+                    match self.peek() {
+                        Some(b'\n') => self.skip(1),
+                        Some(b'$') => {
+                            self.skip(1);
+                            word.quoted = true;
+                        }
+                        Some(_) => {
+                            word.quoted = true;
+                            self.push(&mut word.text);
+                        }
+                        None => {}
+                    }
+                }
+                b'$' if self.peek_at(1) == Some(b'\'') => {
+                    word.quoted = true;
+                    self.skip(1);
+                    self.escaped_quotes(&mut word.text);
+                }
+                b'$' => self.dollar(&mut word.text),
+                b'`' => self.backtick(&mut word.text),
+                _ => self.push(&mut word.text),
+            }
+        }
+        word
+    }
+
+    /// Takes one whole character over.
+    fn push(&mut self, text: &mut String) {
+        let Some(c) = self
+            .source
+            .get(self.at..)
+            .and_then(|rest| rest.chars().next())
+        else {
+            self.skip(1);
+            return;
+        };
+        text.push(c);
+        self.skip(c.len_utf8());
+    }
+
+    fn single_quotes(&mut self, text: &mut String) {
+        self.skip(1);
+        loop {
+            match self.peek() {
+                None => return self.lose(),
+                Some(b'\'') => return self.skip(1),
+                // What is quoted is not expanded.
+                Some(b'$') => {
+                    self.skip(1);
+                    text.push('\u{1}');
+                }
+                Some(_) => self.push(text),
+            }
+        }
+    }
+
+    fn escaped_quotes(&mut self, text: &mut String) {
+        self.skip(1);
+        loop {
+            match self.peek() {
+                None => return self.lose(),
+                Some(b'\'') => return self.skip(1),
+                Some(b'\\') => {
+                    self.skip(1);
+                    self.push(text);
+                }
+                Some(_) => self.push(text),
+            }
+        }
+    }
+
+    fn double_quotes(&mut self, text: &mut String) {
+        self.skip(1);
+        loop {
+            match self.peek() {
+                None => return self.lose(),
+                Some(b'"') => return self.skip(1),
+                Some(b'`') if self.in_backticks => return,
+                Some(b'\\') => {
+                    self.skip(1);
+                    match self.peek() {
+                        Some(b'\n') => self.skip(1),
+                        Some(b'$') => {
+                            self.skip(1);
+                            text.push('\u{1}');
+                        }
+                        Some(_) => self.push(text),
+                        None => return self.lose(),
+                    }
+                }
+                Some(b'$') => self.dollar(text),
+                Some(b'`') => self.backtick(text),
+                Some(_) => self.push(text),
+            }
+        }
+    }
+
+    fn backtick(&mut self, text: &mut String) {
+        self.skip(1);
+        self.commands(Until::Backtick);
+        self.skip(1);
+        text.push_str("$()");
+    }
+
+    /// `$NAME`, `${...}`, `$(...)`, `$((...))`, or a plain `$`.
+    fn dollar(&mut self, text: &mut String) {
+        self.skip(1);
+        match self.peek() {
+            Some(b'(') if self.starts("((") => {
+                self.skip(2);
+                self.arithmetic();
+                text.push_str("$()");
+            }
+            Some(b'(') => {
+                self.skip(1);
+                self.commands(Until::Bracket);
+                self.skip(1);
+                text.push_str("$()");
+            }
+            Some(b'{') => {
+                self.skip(1);
+                if self.enter() {
+                    self.braces(text);
+                    self.depth -= 1;
+                }
+            }
+            _ => {
+                let name = name_at(self.source.get(self.at..).unwrap_or_default()).to_owned();
+                text.push('$');
+                if name.is_empty() {
+                    if matches!(
+                        self.peek(),
+                        Some(b'0'..=b'9' | b'@' | b'*' | b'#' | b'?' | b'!' | b'$' | b'-')
+                    ) {
+                        self.push(text);
+                    }
+                } else {
+                    text.push_str(&name);
+                    self.skip(name.len());
+                    self.read(name, false);
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, name: String, guarded: bool) {
+        let line = self.line;
+        self.script.reads.push(Read {
+            name,
+            line,
+            guarded,
+        });
+    }
+
+    /// The inside of `${...}`; the text keeps name and operator.
+    fn braces(&mut self, text: &mut String) {
+        text.push_str("${");
+        let prefixed = matches!(self.peek(), Some(b'#' | b'!')) && self.peek_at(1) != Some(b'}');
+        if prefixed {
+            self.push(text);
+        }
+        let name = name_at(self.source.get(self.at..).unwrap_or_default()).to_owned();
+        text.push_str(&name);
+        self.skip(name.len());
+        let operator = self.source.get(self.at..).unwrap_or_default();
+        let guarded = [":-", "-", ":+", "+", ":=", "=", ":?", "?"]
+            .iter()
+            .any(|it| operator.starts_with(it));
+        if operator.starts_with(":=") || operator.starts_with('=') {
+            let line = self.line;
+            self.script.sets.push((name.clone(), line));
+        }
+        // `${!PREFIX@}` lists names.
+        let lists = prefixed && (operator.starts_with("@}") || operator.starts_with("*}"));
+        if !name.is_empty() && !lists {
+            self.read(name, guarded);
+        }
+        loop {
+            match self.peek() {
+                None => return self.lose(),
+                Some(b'}') => {
+                    self.skip(1);
+                    return text.push('}');
+                }
+                Some(b'\\') => {
+                    self.skip(1);
+                    self.push(text);
+                }
+                Some(b'$') => self.dollar(text),
+                Some(b'`') if self.in_backticks => return,
+                Some(b'`') => self.backtick(text),
+                Some(b'"') => self.double_quotes(text),
+                Some(b'\'') if text.ends_with(['#', '%', '/']) => self.single_quotes(text),
+                Some(_) => self.push(text),
+            }
+        }
+    }
+
+    /// The inside of `((...))`.
+    fn arithmetic(&mut self) {
+        let mut depth = 0;
+        let mut text = String::new();
+        loop {
+            match self.peek() {
+                None => return self.lose(),
+                Some(b')') if depth == 0 => {
+                    self.skip(1);
+                    if self.peek() == Some(b')') {
+                        self.skip(1);
+                    }
+                    return;
+                }
+                Some(b'(') => {
+                    depth += 1;
+                    self.skip(1);
+                }
+                Some(b')') => {
+                    depth -= 1;
+                    self.skip(1);
+                }
+                Some(b'$') => self.dollar(&mut text),
+                Some(b'`') if self.in_backticks => return,
+                Some(b'`') => self.backtick(&mut text),
+                Some(_) => self.skip(1),
+            }
+        }
+    }
+}
+
+fn set_case(current: &mut Current, to: Case) {
+    if let Some(case) = current.cases.last_mut() {
+        *case = to;
+    }
+}
+
+/// Whether assignments may follow the words of a command.
+fn declares(command: &Command) -> bool {
+    let words = &command.words;
+    let evaluated = usize::from(words.first().is_some_and(|word| word.text == "eval"));
+    if evaluated == 1 && words.len() == 1 {
+        return true;
+    }
+    words.get(evaluated).is_some_and(|word| {
+        ["export", "local", "declare", "readonly", "typeset", "env"].contains(&word.text.as_str())
+    })
+}
