@@ -107,6 +107,17 @@ pub(super) fn look(file: &File, shell: &Shell, sink: &mut Sink) {
         programs(file, &call, sink);
         packages(file, &call, shell, sink);
         mounts(file, &call, shell, sink);
+        if let Some(path) = call
+            .arguments
+            .iter()
+            .find_map(|it| it.text.strip_prefix("of="))
+        {
+            let word = Word {
+                text: path.to_owned(),
+                quoted: false,
+            };
+            written(file, line, "dd", &word, shell, sink);
+        }
         for word in changed(&call) {
             written(file, line, &call.name, word, shell, sink);
         }

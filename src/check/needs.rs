@@ -95,8 +95,39 @@ pub(super) fn look(subject: &Subject, file: &File, shell: &Shell, sink: &mut Sin
             sink.add(rules::NETWORK, &file.below, call.line, described(&call));
         }
         hidden_paths(file, &call, shell, sink);
+        users(file, &call, sink);
     }
     block_device(subject, file, sink);
+}
+
+/// `sudo -u X`, and tests of who runs the hook.
+fn users(file: &File, call: &Call, sink: &mut Sink) {
+    if let Some(user) = call.user.filter(|user| *user != "root") {
+        sink.add_once(
+            rules::OTHER_USER,
+            &file.below,
+            call.line,
+            format!("sudo -u {user}"),
+        );
+    }
+    if !matches!(call.name.as_str(), "[" | "[[" | "test") {
+        return;
+    }
+    let has = |words: &[&str]| {
+        call.arguments
+            .iter()
+            .any(|word| words.contains(&word.text.as_str()))
+    };
+    let asked = file
+        .script
+        .commands
+        .iter()
+        .filter(|it| it.line == call.line)
+        .filter_map(Call::of)
+        .any(|it| it.name == "whoami" || (it.name == "id" && it.has("-u")));
+    if (asked && has(&["root", "0"])) || (has(&["$EUID", "$UID"]) && has(&["0"])) {
+        sink.add(rules::ASKS_USER, &file.below, call.line, described(call));
+    }
 }
 
 fn package_of(command: &str) -> Option<&'static str> {

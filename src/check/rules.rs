@@ -150,6 +150,12 @@ rules! {
     CONTAINERS = "N405", Warning, "uses a container engine outside the target",
         "The appliance has no socket of the host's docker or podman.",
         "Start from a root element that needs no container, or bring the tree as a tarball by DIB_LOCAL_IMAGE.";
+    OTHER_USER = "N406", Warning, "becomes another user outside the target",
+        "The appliance has root and the caller; files of other users of the host are not there.",
+        "Leave `sudo -u` out: what variables such as DIB_X name is shared with the appliance as the caller sees it.";
+    ASKS_USER = "N407", Warning, "asks whether it runs as root outside the target",
+        "Upstream hooks outside run as the caller and call sudo. In the appliance they run as its root.",
+        "Take the question out: root of the appliance is no root of the host.";
     WRITES_HOST = "H501", Warning, "writes outside the target",
         "Upstream, with sudo, this changed the host. Here it changes the appliance, and is gone at its end.",
         "Write below TMP_MOUNT_PATH (TARGET_ROOT), TMP_BUILD_DIR or DIB_IMAGE_CACHE, or to files named after IMAGE_NAME.";

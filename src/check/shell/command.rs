@@ -33,6 +33,8 @@ pub struct Call<'a> {
     pub line: usize,
     /// It runs below `chroot`, so in another tree.
     pub chrooted: bool,
+    /// Whom `sudo -u` names.
+    pub user: Option<&'a str>,
 }
 
 impl<'a> Call<'a> {
@@ -41,12 +43,16 @@ impl<'a> Call<'a> {
     pub fn of(command: &'a Command) -> Option<Call<'a>> {
         let mut words = command.words.as_slice();
         let mut chrooted = false;
+        let mut user = None;
         loop {
             let (first, rest) = words.split_first()?;
             let name = base_name(&first.text);
             if let Some((_, valued)) = PREFIXES.iter().find(|(prefix, _)| *prefix == name) {
                 if name == "command" && rest.first().is_some_and(|w| w.text.starts_with("-v")) {
                     return None;
+                }
+                if name == "sudo" {
+                    user = sudo_user(rest).or(user);
                 }
                 let next = after_options(rest, valued);
                 let skipped = usize::from(name == "timeout");
@@ -71,6 +77,7 @@ impl<'a> Call<'a> {
                     arguments: rest,
                     line: command.line,
                     chrooted,
+                    user,
                 });
             }
         }
@@ -100,6 +107,26 @@ impl<'a> Call<'a> {
     }
 }
 
+/// The user of `sudo -u X`, `-Hiu X` or `--user=X`.
+fn sudo_user(words: &[Word]) -> Option<&str> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let text = word.text.as_str();
+        if let Some(user) = text.strip_prefix("--user=") {
+            return Some(user);
+        }
+        if text == "--user"
+            || (text.starts_with('-') && text.ends_with('u') && !text.starts_with("--"))
+        {
+            return words.next().map(|word| word.text.as_str());
+        }
+        if !text.starts_with('-') {
+            break;
+        }
+    }
+    None
+}
+
 fn base_name(program: &str) -> &str {
     if program.starts_with('/') {
         return program.rsplit('/').next().unwrap_or_default();
@@ -118,7 +145,9 @@ fn after_options<'a>(mut words: &'a [Word], valued: &[&str]) -> &'a [Word] {
             return rest;
         }
         let assigns = !name_at(text).is_empty() && text[name_at(text).len()..].starts_with('=');
-        if valued.contains(&text) {
+        let cluster = text.starts_with('-') && !text.starts_with("--") && text.len() > 2;
+        let takes_user = cluster && text.ends_with('u') && valued.contains(&"-u");
+        if valued.contains(&text) || takes_user {
             words = rest.get(1..).unwrap_or_default();
         } else if text.starts_with('-') || assigns {
             words = rest;
@@ -127,6 +156,44 @@ fn after_options<'a>(mut words: &'a [Word], valued: &[&str]) -> &'a [Word] {
         }
     }
     words
+}
+
+/// Puts the value in the place of a program that is a variable with a plain
+/// value: `tool="sudo chroot $T apt-get"; $tool update`.
+pub(super) fn expand_programs(script: &mut Script) {
+    let mut expanded = Vec::new();
+    let shell = Shell::new(script);
+    for (index, command) in script.commands.iter().enumerate() {
+        let place = command
+            .words
+            .iter()
+            .take_while(|word| is_prefix(&word.text))
+            .count();
+        let Some(word) = command.words.get(place) else {
+            continue;
+        };
+        let whole = word
+            .leading_variable()
+            .is_some_and(|(_, rest)| rest.is_empty());
+        let value = shell.resolve(&word.text);
+        if whole && !value.starts_with(['$', '(']) && !value.is_empty() {
+            expanded.push((index, place, value));
+        }
+    }
+    for (index, place, value) in expanded {
+        let words = value.split_whitespace().map(|text| Word {
+            text: text.to_owned(),
+            quoted: false,
+        });
+        if let Some(command) = script.commands.get_mut(index) {
+            command.words.splice(place..=place, words);
+        }
+    }
+}
+
+/// `sudo`, `env` and the like, and their options.
+fn is_prefix(text: &str) -> bool {
+    text.starts_with('-') || PREFIXES.iter().any(|(prefix, _)| *prefix == text)
 }
 
 /// A script with the values of its variables, as far as they are plain.

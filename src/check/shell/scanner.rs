@@ -1,5 +1,6 @@
 //! The scanner itself: characters to commands.
 
+use super::command::expand_programs;
 use super::word::name_at;
 use super::{Command, Read, Script, Word};
 
@@ -24,6 +25,7 @@ pub fn scan(text: &str) -> Script {
         in_backticks: false,
     };
     scanner.commands(Until::End);
+    expand_programs(&mut scanner.script);
     scanner.script
 }
 

@@ -59,6 +59,7 @@ fn commands_stand_where_the_shell_looks_for_them() {
             "sudo -E -u x env A=b nice -n 5 /usr/bin/tool a",
             &["1:tool"],
         ),
+        ("sudo -Hiu $A dd if=x", &["1:dd"]),
         ("sudo chroot $T rm -f /x", &["1:rm"]),
         ("command -v rm; type rm", &["1:type"]),
         (
@@ -67,7 +68,11 @@ fn commands_stand_where_the_shell_looks_for_them() {
         ),
         ("A=(\n rm\n mv # x)\n)\nb", &["5:b"]),
         ("diff <(a) <(b)", &["1:a", "1:b", "1:diff"]),
-        ("export X=1 Y=\"a b\"\n\"$X\" rm", &["1:export", "2:"]),
+        (
+            "T=\"sudo chroot $R apt\"\n$T update; U=/bin/x; sudo -E $U y; V=${V:-z}; ${V}",
+            &["2:apt", "2:x", "2:z"],
+        ),
+        ("export X=1 Y=\"a b\"\n\"$Z\" rm", &["1:export", "2:"]),
     ] {
         assert_eq!(calls(text), expected, "{text}");
         assert_eq!(scan(text).lost, None, "{text}");
