@@ -58,7 +58,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["protocol", "plan", "blockdev", "output", "helpers"],
     ),
     ("protocol", &["plan", "request", "elements", "blockdev"]),
-    ("check", &["plan", "request", "elements"]),
+    ("check", &["appliance", "request", "elements"]),
     ("plan", &["request", "elements", "blockdev"]),
     ("request", &["yaml"]),
     ("elements", &[]),

@@ -156,6 +156,18 @@ pub(super) fn changed<'a>(call: &Call<'a>) -> Vec<&'a Word> {
         };
         return last.into_iter().collect();
     }
+    let fetched = match name {
+        "curl" => &["-o", "--output"][..],
+        "wget" => &["-O", "--output-document", "-P"],
+        _ => &[],
+    };
+    if let Some(file) = fetched.iter().find_map(|option| call.value_of(option)) {
+        return call
+            .arguments
+            .iter()
+            .filter(|word| word.text == file)
+            .collect();
+    }
     let edits = call
         .arguments
         .iter()

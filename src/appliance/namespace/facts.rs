@@ -269,6 +269,34 @@ fn usr_dirs() -> Vec<PathBuf> {
     dirs
 }
 
+/// Files of `/etc` that the appliance makes itself.
+const OWN_ETC: &[&str] = &[
+    "fstab",
+    "group",
+    "hostname",
+    "hosts",
+    "mtab",
+    "passwd",
+    "resolv.conf",
+];
+
+/// Whether a hook can see a path below `/etc`, if the host has it: one of the
+/// list, something in one, or a directory that leads to one.
+pub fn shows_of_etc(path: &Path) -> bool {
+    let Ok(below) = path.strip_prefix("/etc") else {
+        return false;
+    };
+    let python = below
+        .iter()
+        .next()
+        .is_some_and(|name| name.to_string_lossy().starts_with("python3."));
+    python
+        || ETC
+            .iter()
+            .chain(OWN_ETC)
+            .any(|shown| below.starts_with(shown) || Path::new(shown).starts_with(below))
+}
+
 pub(in crate::appliance) fn etc_entries() -> BTreeMap<PathBuf, Entry> {
     let pythons = fs::read_dir("/etc")
         .into_iter()
@@ -284,4 +312,25 @@ pub(in crate::appliance) fn etc_entries() -> BTreeMap<PathBuf, Entry> {
         .chain(pythons)
         .filter_map(|path| entry(&path).map(|entry| (path, entry)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_etc() {
+        for (path, shown) in [
+            ("/etc", true),
+            ("/etc/apt", true),
+            ("/etc/apt/apt.conf.d/50x", true),
+            ("/etc/resolv.conf", true),
+            ("/etc/python3.11/x", true),
+            ("/etc/nodepool/scripts", false),
+            ("/etc/shadow", false),
+            ("/usr/etc", false),
+        ] {
+            assert_eq!(shows_of_etc(Path::new(path)), shown, "{path}");
+        }
+    }
 }

@@ -70,6 +70,10 @@ impl<'a> Call<'a> {
                     Some(inner) if !inner.is_empty() => words = inner,
                     _ => return None,
                 }
+            } else if name.is_empty() && rest.iter().any(|word| word.text == "chroot") {
+                // `$prefix chroot DIR ...` with a prefix that is not known.
+                let place = rest.iter().position(|word| word.text == "chroot");
+                words = rest.get(place?..).unwrap_or_default();
             } else {
                 return Some(Call {
                     name: name.to_owned(),

@@ -59,6 +59,7 @@ fn commands_stand_where_the_shell_looks_for_them() {
             "sudo -E -u x env A=b nice -n 5 /usr/bin/tool a",
             &["1:tool"],
         ),
+        ("sudo $P chroot $T setfiles /x", &["1:setfiles"]),
         ("sudo -Hiu $A dd if=x", &["1:dd"]),
         ("sudo chroot $T rm -f /x", &["1:rm"]),
         ("command -v rm; type rm", &["1:type"]),
