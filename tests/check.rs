@@ -15,8 +15,10 @@ const TRIPLEO: &str = "tripleo-image-elements-15.0.0/elements";
 const OCTAVIA: &str = "octavia-19.0.0/elements";
 const AGENT: &str = "ironic-python-agent-builder-7.4.0/dib";
 
+type Places = &'static [(&'static str, &'static str)];
+
 /// Tree, element, and everything that is to be found in it: code, place.
-const EXPECTED: &[(&str, &str, &[(&str, &str)])] = &[
+const EXPECTED: &[(&str, &str, Places)] = &[
     // `deploy` was renamed to deploy-baremetal in 2.0, its user was not told.
     (UPSTREAM, "deploy-kexec", &[("D101", "element-deps:1")]),
     (UPSTREAM, "docker", &[("N405", "root.d/08-docker:32")]),
@@ -77,15 +79,13 @@ const EXPECTED: &[(&str, &str, &[(&str, &str)])] = &[
         "ironic-python-agent-tls",
         &[("N401", "pre-finalise.d/10-configure-ipa-tls:15")],
     ),
+    // In its own tree the rules of 0.x count: block-device.d is right there.
     (
         OLD,
         "vm",
         &[
-            ("G301", "block-device.d"),
             ("N401", "block-device.d/10-partition:14"),
             ("N401", "block-device.d/10-partition:42"),
-            // TMP_IMAGE_PATH, which engines since 2.4 do not set so early.
-            ("V601", "block-device.d/10-partition:42"),
         ],
     ),
 ];
@@ -265,8 +265,17 @@ fn options_formats_and_exit_codes() {
     let (status, text, _) = run(&["--explain", "H502"]);
     assert_eq!(status, Some(0));
     assert!(text.contains("Way out: "), "{text}");
+    write(
+        "repo/elements/c/block-device.d/10-c",
+        "#!/bin/bash\necho $_PREFIX\n",
+    );
+    for (generation, expected) in [("3", Some(1)), ("1", Some(0))] {
+        let (status, text, _) = run(&["--only=G301,G302", "--generation", generation, repo]);
+        assert_eq!(status, expected, "{text}");
+    }
     for wrong in [
         &[][..],
+        &["--generation", "4", repo],
         &["--only", "X1", repo],
         &["--explain"],
         &["--format", "xml", repo],

@@ -8,7 +8,7 @@ use thiserror::Error as ThisError;
 
 use crate::check::{self, Options, Report, Rule, RULES};
 use crate::error::{Error, Explain};
-use crate::request::{Environment, HostFacts};
+use crate::request::{Environment, Generation, HostFacts};
 
 use super::{fail, print};
 
@@ -19,6 +19,7 @@ only by harming the host, what engines had once. Scripts are read and never run.
 an element, a directory of elements, or a repository with such directories.\n\n\
   --format text|json   the findings as text (default) or as JSON\n\
   --summary            a table: one line for each element\n\
+  --generation N       rules of diskimage-builder 0, 1, 2 or 3 (default: told from the trees)\n\
   --only CODE,...      only findings with these codes\n\
   --ignore CODE,...    no findings with these codes\n\
   --explain CODE       what a code means, and the way out\n\n\
@@ -38,6 +39,8 @@ enum CheckError {
     NoCode(String),
     #[error("--format is text or json, not '{0}'")]
     Format(String),
+    #[error("--generation is 0, 1, 2 or 3, not '{0}'")]
+    Generation(String),
     #[error("--summary is text: it cannot be had as JSON")]
     SummaryAsJson,
     #[error("cannot print the findings as JSON: {0}")]
@@ -150,6 +153,12 @@ fn arguments(words: &[OsString]) -> Result<Arguments, CheckError> {
             "-h" | "--help" => arguments.help = true,
             "--summary" if joined.is_none() => arguments.summary = true,
             "--format" => arguments.json = is_json(&value("--format")?)?,
+            "--generation" => {
+                let name = value("--generation")?;
+                let generation = Generation::named(&name);
+                arguments.options.generation =
+                    Some(generation.ok_or(CheckError::Generation(name))?);
+            }
             "--only" => arguments.options.only.extend(codes(&value("--only")?)?),
             "--ignore" => arguments.options.ignore.extend(codes(&value("--ignore")?)?),
             "--explain" => {

@@ -84,7 +84,7 @@ pub(super) fn look(world: &World, subject: &Subject, sink: &mut Sink) {
         .iter()
         .filter_map(|name| world.catalog.elements.get(name))
         .any(|element| !element.depends.iter().all(|it| resolves(world, it)));
-    if !unresolved {
+    if !unresolved && !world.generation.allows_several_providers() {
         if let Err(error) = world.set(subject) {
             sink.add(
                 rules::CONFLICT,

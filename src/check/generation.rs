@@ -3,29 +3,37 @@
 use std::path::Path;
 
 use crate::elements::Phase;
+use crate::request::variables::ALL;
+use crate::request::Generation;
 
 use super::file::{File, Role};
 use super::report::{Sink, Written};
 use super::rules;
 use super::shell::{Call, Script};
-use super::world::Subject;
+use super::world::{Subject, World};
 
 /// Commands that were helpers of the engine's package.
 const RUN_PARTS: &str = "dib-run-parts";
 
-pub(super) fn look(subject: &Subject, sink: &mut Sink) {
+pub(super) fn look(world: &World, subject: &Subject, sink: &mut Sink) {
     let directory = Phase::BlockDevice.directory();
-    if subject.element.path.join(&directory).is_dir() {
+    if !world.generation.has_device_hooks() && subject.element.path.join(&directory).is_dir() {
         let what = "makes the disk by hooks, as up to 1.x".to_owned();
         sink.add(rules::DEVICE_HOOKS, Path::new(&directory), 0, what);
     }
 }
 
-pub(super) fn look_at_file(subject: &Subject, file: &File, sink: &mut Sink) {
-    look_at_reads(file, sink);
+pub(super) fn look_at_file(world: &World, subject: &Subject, file: &File, sink: &mut Sink) {
+    look_at_reads(world, file, sink);
+    // Engines up to 1.x had them on the PATH of hooks outside, 2.x the latter.
+    let outside = file.role.is_outside();
+    let run_parts = outside && world.generation <= Generation::V1;
+    let element_info = outside && world.generation <= Generation::V2;
     for call in file.script.commands.iter().filter_map(Call::of) {
         match call.name.as_str() {
-            RUN_PARTS if subject.element.name != RUN_PARTS && !has(subject, RUN_PARTS) => {
+            RUN_PARTS
+                if !run_parts && subject.element.name != RUN_PARTS && !has(subject, RUN_PARTS) =>
+            {
                 sink.add(
                     rules::RUN_PARTS,
                     &file.below,
@@ -33,7 +41,7 @@ pub(super) fn look_at_file(subject: &Subject, file: &File, sink: &mut Sink) {
                     call.program.to_owned(),
                 );
             }
-            "element-info" if !call.chrooted => {
+            "element-info" if !element_info && !call.chrooted => {
                 sink.add(
                     rules::ELEMENT_INFO,
                     &file.below,
@@ -89,9 +97,15 @@ pub(super) fn sources_others(script: &Script) -> bool {
         })
 }
 
-fn look_at_reads(file: &File, sink: &mut Sink) {
+fn look_at_reads(world: &World, file: &File, sink: &mut Sink) {
     for read in &file.script.reads {
         if read.guarded || file.script.sets(&read.name) {
+            continue;
+        }
+        let known = ALL
+            .iter()
+            .any(|it| it.name == read.name && it.is_of(world.generation));
+        if known && read.name != "TARGET_ROOT" {
             continue;
         }
         let what = format!("${}", read.name);

@@ -31,6 +31,8 @@ pub use text::{explain, findings, summary};
 
 use std::path::PathBuf;
 
+use crate::request::Generation;
+
 use file::File;
 use report::Sink;
 use world::{Subject, World};
@@ -42,6 +44,8 @@ pub struct Options {
     pub paths: Vec<PathBuf>,
     /// Upstream's own elements, for dependencies.
     pub base: Option<PathBuf>,
+    /// The generation, if it is not to be told from the paths.
+    pub generation: Option<Generation>,
     /// Only these codes; all if empty.
     pub only: Vec<String>,
     /// Not these codes.
@@ -53,7 +57,7 @@ pub struct Options {
 /// # Errors
 /// [`Error`], if a path has no elements or cannot be read.
 pub fn examine(options: &Options) -> Result<Report, Error> {
-    let world = World::find(&options.paths, options.base.as_deref())?;
+    let world = World::find(&options.paths, options.base.as_deref(), options.generation)?;
     let mut elements = Vec::new();
     for subject in &world.subjects {
         let mut sink = Sink::new(subject);
@@ -66,13 +70,13 @@ pub fn examine(options: &Options) -> Result<Report, Error> {
         });
         elements.push(report);
     }
-    Ok(Report::new(world.trees(), elements))
+    Ok(Report::new(world.generation, world.trees(), elements))
 }
 
 fn look(world: &World, subject: &Subject, sink: &mut Sink) {
     deps::look(world, subject, sink);
     files::look(world, subject, sink);
-    generation::look(subject, sink);
+    generation::look(world, subject, sink);
     variables::look(world, subject, sink);
     for file in &subject.scripts {
         look_at_file(world, subject, file, sink);
@@ -82,7 +86,7 @@ fn look(world: &World, subject: &Subject, sink: &mut Sink) {
 
 fn look_at_file(world: &World, subject: &Subject, file: &File, sink: &mut Sink) {
     python::look(world, subject, file, sink);
-    generation::look_at_file(subject, file, sink);
+    generation::look_at_file(world, subject, file, sink);
     if file.role.is_outside() {
         let shell = shell::Shell::new(&file.script);
         needs::look(subject, file, &shell, sink);

@@ -2,6 +2,8 @@
 
 use regex::Regex;
 
+use crate::request::Generation;
+
 use super::file::{File, Language};
 use super::report::Sink;
 use super::rules;
@@ -20,7 +22,10 @@ pub(super) fn look(world: &World, subject: &Subject, file: &File, sink: &mut Sin
         true => rules::PYTHON2_OUTSIDE,
         false => rules::PYTHON2_INSIDE,
     };
-    if is_python2(&file.interpreter) {
+    // Engines up to 2.x put a `python` on the PATH of hooks outside.
+    let given = file.role.is_outside() && world.generation <= Generation::V2;
+    let plain = file.interpreter.trim() == "/usr/bin/env python";
+    if is_python2(&file.interpreter) && !(given && plain) {
         sink.add(rule, &file.below, 1, format!("#!{}", file.interpreter));
     }
     if file.language == Language::Python {
@@ -31,10 +36,11 @@ pub(super) fn look(world: &World, subject: &Subject, file: &File, sink: &mut Sin
     }
     let installs = world.installs_python2(subject);
     for call in file.script.commands.iter().filter_map(Call::of) {
-        let old = matches!(
-            call.name.as_str(),
-            "python" | "python2" | "python2.7" | "pip2" | "python2.6"
-        );
+        let old = !(given && call.name == "python")
+            && matches!(
+                call.name.as_str(),
+                "python" | "python2" | "python2.7" | "pip2" | "python2.6"
+            );
         let in_environment = call.program.contains('/')
             && !call.program.starts_with("/usr/bin/")
             && !call.program.starts_with("/bin/");

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::request::Generation;
+
 use super::rules::as_code;
 use super::world::Subject;
 use super::{Rule, Severity};
@@ -17,6 +19,8 @@ const SCHEMA: u32 = 1;
 pub struct Report {
     /// Version of this format.
     pub schema: u32,
+    /// The generation of diskimage-builder whose rules count.
+    pub generation: Generation,
     /// The directories of elements.
     pub trees: Vec<TreeReport>,
     /// Elements in the order of their trees and names.
@@ -109,13 +113,18 @@ impl ElementReport {
 }
 
 impl Report {
-    pub(super) fn new(trees: Vec<TreeReport>, elements: Vec<ElementReport>) -> Report {
+    pub(super) fn new(
+        generation: Generation,
+        trees: Vec<TreeReport>,
+        elements: Vec<ElementReport>,
+    ) -> Report {
         let mut counts = Counts::default();
         for finding in elements.iter().flat_map(|element| &element.findings) {
             counts.add(finding);
         }
         Report {
             schema: SCHEMA,
+            generation,
             trees,
             elements,
             counts,

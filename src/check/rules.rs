@@ -113,10 +113,10 @@ rules! {
         "See whether bash -n accepts the script; if it does, this is our fault.";
     DEVICE_HOOKS = "G301", Error, "hooks of block-device.d",
         "Up to 1.x these made the disk. Since 2.4 a block-device configuration describes it, and no hook makes it.",
-        "Describe the layout in block-device-default.yaml of the element, and provide block-device-ELEMENT names as upstream's block-device-mbr does.";
+        "Build with --generation 1 (and elements of that time), or describe the layout in block-device-default.yaml as upstream's block-device-mbr does.";
     PREFIX = "G302", Error, "reads _PREFIX",
         "Only the engines of 0.1.x and 1.x set it; hooks run with `set -u` end there.",
-        "Use _LIB for the engine's files, and TMP_HOOKS_PATH for files of elements.";
+        "Use _LIB for the engine's files, and TMP_HOOKS_PATH for files of elements; or build with --generation 1.";
     RUN_PARTS = "G303", Warning, "calls dib-run-parts",
         "It was a command of the host, and one of the target where the element dib-run-parts put it.",
         "Depend on the element dib-run-parts for the target; outside, loop over the files.";

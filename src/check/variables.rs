@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::request::variables::{Visible, ALL};
+use crate::request::Generation;
 
 use super::file::{File, Role};
 use super::generation::sources_others;
@@ -94,7 +95,7 @@ fn unset(world: &World, subject: &Subject, file: &File, sink: &mut Sink) {
             || TOLD.contains(&name)
             || file.script.sets(name)
             || ALWAYS.contains(&name)
-            || hooks_see(name)
+            || hooks_see(name, world.generation)
             || world.knows_variable(subject, name);
         if !known {
             sink.add_once(rules::UNSET, &file.below, read.line, format!("${name}"));
@@ -103,9 +104,10 @@ fn unset(world: &World, subject: &Subject, file: &File, sink: &mut Sink) {
 }
 
 /// Variables of the engine that hooks see.
-fn hooks_see(name: &str) -> bool {
+fn hooks_see(name: &str, generation: Generation) -> bool {
     ALL.iter().any(|it| {
         it.name == name
+            && it.is_of(generation)
             && matches!(
                 it.visible,
                 Visible::Hooks | Visible::Outside | Visible::Caller

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::elements::{resolve, Catalog, Element, ElementSet};
-use crate::request::generation_of;
+use crate::request::{generation_of, Generation};
 
 use super::file::{scripts, File, Role};
 use super::report::TreeReport;
@@ -29,6 +29,8 @@ pub struct World {
     trees: Vec<Tree>,
     /// What is looked at.
     pub subjects: Vec<Subject>,
+    /// The rules that a build with these elements follows.
+    pub generation: Generation,
     /// Every element that can be found, upstream's included.
     pub catalog: Catalog,
     /// Variables that a file of environment.d sets, by element.
@@ -42,7 +44,11 @@ impl World {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn find(paths: &[PathBuf], base: Option<&Path>) -> Result<World, Error> {
+    pub fn find(
+        paths: &[PathBuf],
+        base: Option<&Path>,
+        generation: Option<Generation>,
+    ) -> Result<World, Error> {
         let trees = trees(paths)?;
         let mut search: Vec<PathBuf> = Vec::new();
         for tree in &trees {
@@ -52,11 +58,16 @@ impl World {
         }
         search.extend(base.map(Path::to_path_buf));
         let catalog = find(&search)?;
+        // As the engine does: the first tree of upstream's decides.
+        let generation = generation
+            .or_else(|| search.iter().find_map(|tree| generation_of(tree)))
+            .unwrap_or(Generation::V3);
         let mut world = World {
             subjects: Vec::new(),
             exported: BTreeMap::new(),
             documented: BTreeMap::new(),
             trees,
+            generation,
             catalog,
         };
         for tree in &world.trees {

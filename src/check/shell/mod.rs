@@ -4,10 +4,12 @@
 //! it needs to tell code from quotes, comments and here-documents.
 
 mod command;
+mod documents;
 mod scanner;
 #[cfg(test)]
 mod tests;
 mod word;
+mod words;
 
 pub use command::{Call, Shell};
 pub use scanner::scan;

@@ -2,7 +2,7 @@
 
 use super::command::expand_programs;
 use super::word::name_at;
-use super::{Command, Read, Script, Word};
+use super::{Command, Script, Word};
 
 /// Deeper nesting than this is no script that a person wrote.
 const DEEPEST: usize = 60;
@@ -30,30 +30,30 @@ pub fn scan(text: &str) -> Script {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Until {
+pub(super) enum Until {
     End,
     /// The closing bracket of a substitution or an array.
     Bracket,
     Backtick,
 }
 
-struct OpenDocument {
-    end: String,
-    tabs: bool,
-    expands: bool,
-    command: Option<usize>,
+pub(super) struct OpenDocument {
+    pub(super) end: String,
+    pub(super) tabs: bool,
+    pub(super) expands: bool,
+    pub(super) command: Option<usize>,
 }
 
-struct Scanner<'a> {
-    text: &'a [u8],
-    source: &'a str,
-    at: usize,
-    line: usize,
-    depth: usize,
-    script: Script,
-    open_documents: Vec<OpenDocument>,
+pub(super) struct Scanner<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) source: &'a str,
+    pub(super) at: usize,
+    pub(super) line: usize,
+    pub(super) depth: usize,
+    pub(super) script: Script,
+    pub(super) open_documents: Vec<OpenDocument>,
     /// The next backtick closes.
-    in_backticks: bool,
+    pub(super) in_backticks: bool,
 }
 
 /// Where in a `case` the scanner is.
@@ -77,11 +77,11 @@ struct Current {
 }
 
 impl<'a> Scanner<'a> {
-    fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
 
-    fn peek_at(&self, offset: usize) -> Option<u8> {
+    pub(super) fn peek_at(&self, offset: usize) -> Option<u8> {
         self.text.get(self.at + offset).copied()
     }
 
@@ -94,25 +94,25 @@ impl<'a> Scanner<'a> {
         Some(byte)
     }
 
-    fn starts(&self, text: &str) -> bool {
+    pub(super) fn starts(&self, text: &str) -> bool {
         self.text
             .get(self.at..)
             .is_some_and(|rest| rest.starts_with(text.as_bytes()))
     }
 
-    fn skip(&mut self, count: usize) {
+    pub(super) fn skip(&mut self, count: usize) {
         for _ in 0..count {
             self.next();
         }
     }
 
-    fn lose(&mut self) {
+    pub(super) fn lose(&mut self) {
         let line = self.line;
         self.script.lost.get_or_insert(line);
     }
 
     /// Goes down one level; false, and the end of the text, if that is too deep.
-    fn enter(&mut self) -> bool {
+    pub(super) fn enter(&mut self) -> bool {
         self.depth += 1;
         if self.depth > DEEPEST {
             self.lose();
@@ -122,7 +122,7 @@ impl<'a> Scanner<'a> {
         true
     }
 
-    fn commands(&mut self, until: Until) {
+    pub(super) fn commands(&mut self, until: Until) {
         if !self.enter() {
             return;
         }
@@ -374,41 +374,6 @@ impl<'a> Scanner<'a> {
         rest[end..].starts_with('=').then_some(end + 1)
     }
 
-    fn array(&mut self) -> Word {
-        self.skip(1);
-        let mut text = String::from("(");
-        while let Some(byte) = self.peek() {
-            match byte {
-                b')' => {
-                    self.skip(1);
-                    text.push(')');
-                    return Word {
-                        text,
-                        quoted: false,
-                    };
-                }
-                b' ' | b'\t' | b'\n' | b'\r' => self.skip(1),
-                b'\\' if self.peek_at(1) == Some(b'\n') => self.skip(2),
-                b'#' => {
-                    while self.peek().is_some_and(|byte| byte != b'\n') {
-                        self.skip(1);
-                    }
-                }
-                b'(' | b'<' | b'>' | b';' | b'&' | b'|' => self.skip(1),
-                _ => {
-                    let word = self.word();
-                    text.push_str(&word.text);
-                    text.push(' ');
-                }
-            }
-        }
-        self.lose();
-        Word {
-            text,
-            quoted: false,
-        }
-    }
-
     fn redirection(&mut self, current: &mut Current) {
         if current.in_test {
             self.skip(1);
@@ -449,328 +414,6 @@ impl<'a> Scanner<'a> {
             "<<<" | "<" | "<&" => {}
             ">&" if word.text == "-" || word.text.bytes().all(|b| b.is_ascii_digit()) => {}
             _ => current.command.writes.push(word),
-        }
-    }
-
-    fn read_documents(&mut self) {
-        for document in std::mem::take(&mut self.open_documents) {
-            let first = self.line;
-            let mut body = String::new();
-            loop {
-                if self.at >= self.text.len() {
-                    break;
-                }
-                let rest = &self.source[self.at..];
-                let line = rest.split('\n').next().unwrap_or_default();
-                let length = line.len() + 1;
-                let bare = match document.tabs {
-                    true => line.trim_start_matches('\t'),
-                    false => line,
-                };
-                let ends = bare.trim_end_matches('\r') == document.end;
-                if !ends {
-                    body.push_str(line);
-                    body.push('\n');
-                }
-                self.at = (self.at + length).min(self.text.len());
-                self.line += 1;
-                if ends {
-                    break;
-                }
-            }
-            if document.expands {
-                self.expand_document(&body, first);
-            }
-            if let Some(command) = document
-                .command
-                .and_then(|index| self.script.commands.get_mut(index))
-            {
-                command.documents.push((first, body));
-            }
-        }
-    }
-
-    /// Variables and substitutions of a here-document whose end is not quoted.
-    fn expand_document(&mut self, body: &str, line: usize) {
-        let mut inner = Scanner {
-            text: body.as_bytes(),
-            source: body,
-            at: 0,
-            line,
-            depth: self.depth,
-            script: Script::default(),
-            open_documents: Vec::new(),
-            in_backticks: false,
-        };
-        let mut word = String::new();
-        while let Some(byte) = inner.peek() {
-            match byte {
-                b'\\' => inner.skip(2),
-                b'$' => inner.dollar(&mut word),
-                b'`' => inner.backtick(&mut word),
-                _ => inner.skip(1),
-            }
-        }
-        // What a substitution in a text calls runs before the command does.
-        self.script.reads.append(&mut inner.script.reads);
-        self.script.commands.append(&mut inner.script.commands);
-        self.script.sets.append(&mut inner.script.sets);
-    }
-
-    fn word(&mut self) -> Word {
-        let mut word = Word::default();
-        while let Some(byte) = self.peek() {
-            match byte {
-                b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b')' | b'<' | b'>' => break,
-                b'(' if !word.text.is_empty() && word.text.ends_with(['@', '?', '*', '+', '!']) => {
-                    // An extended pattern: its bars are no pipes.
-                    while self
-                        .peek()
-                        .is_some_and(|byte| byte != b')' && byte != b'\n')
-                    {
-                        self.push(&mut word.text);
-                    }
-                    if self.peek() == Some(b')') {
-                        self.push(&mut word.text);
-                    }
-                }
-                b'(' => break,
-                b'`' if self.in_backticks => break,
-                b'\'' => {
-                    word.quoted = true;
-                    self.single_quotes(&mut word.text);
-                }
-                b'"' => {
-                    word.quoted = true;
-                    self.double_quotes(&mut word.text);
-                }
-                b'\\' => {
-                    self.skip(1);
-                    match self.peek() {
-                        Some(b'\n') => self.skip(1),
-                        Some(b'$') => {
-                            self.skip(1);
-                            word.quoted = true;
-                        }
-                        Some(_) => {
-                            word.quoted = true;
-                            self.push(&mut word.text);
-                        }
-                        None => {}
-                    }
-                }
-                b'$' if self.peek_at(1) == Some(b'\'') => {
-                    word.quoted = true;
-                    self.skip(1);
-                    self.escaped_quotes(&mut word.text);
-                }
-                b'$' => self.dollar(&mut word.text),
-                b'`' => self.backtick(&mut word.text),
-                _ => self.push(&mut word.text),
-            }
-        }
-        word
-    }
-
-    /// Takes one whole character over.
-    fn push(&mut self, text: &mut String) {
-        let Some(c) = self
-            .source
-            .get(self.at..)
-            .and_then(|rest| rest.chars().next())
-        else {
-            self.skip(1);
-            return;
-        };
-        text.push(c);
-        self.skip(c.len_utf8());
-    }
-
-    fn single_quotes(&mut self, text: &mut String) {
-        self.skip(1);
-        loop {
-            match self.peek() {
-                None => return self.lose(),
-                Some(b'\'') => return self.skip(1),
-                // What is quoted is not expanded.
-                Some(b'$') => {
-                    self.skip(1);
-                    text.push('\u{1}');
-                }
-                Some(_) => self.push(text),
-            }
-        }
-    }
-
-    fn escaped_quotes(&mut self, text: &mut String) {
-        self.skip(1);
-        loop {
-            match self.peek() {
-                None => return self.lose(),
-                Some(b'\'') => return self.skip(1),
-                Some(b'\\') => {
-                    self.skip(1);
-                    self.push(text);
-                }
-                Some(_) => self.push(text),
-            }
-        }
-    }
-
-    fn double_quotes(&mut self, text: &mut String) {
-        self.skip(1);
-        loop {
-            match self.peek() {
-                None => return self.lose(),
-                Some(b'"') => return self.skip(1),
-                Some(b'`') if self.in_backticks => return,
-                Some(b'\\') => {
-                    self.skip(1);
-                    match self.peek() {
-                        Some(b'\n') => self.skip(1),
-                        Some(b'$') => {
-                            self.skip(1);
-                            text.push('\u{1}');
-                        }
-                        Some(_) => self.push(text),
-                        None => return self.lose(),
-                    }
-                }
-                Some(b'$') => self.dollar(text),
-                Some(b'`') => self.backtick(text),
-                Some(_) => self.push(text),
-            }
-        }
-    }
-
-    fn backtick(&mut self, text: &mut String) {
-        self.skip(1);
-        self.commands(Until::Backtick);
-        self.skip(1);
-        text.push_str("$()");
-    }
-
-    /// `$NAME`, `${...}`, `$(...)`, `$((...))`, or a plain `$`.
-    fn dollar(&mut self, text: &mut String) {
-        self.skip(1);
-        match self.peek() {
-            Some(b'(') if self.starts("((") => {
-                self.skip(2);
-                self.arithmetic();
-                text.push_str("$()");
-            }
-            Some(b'(') => {
-                self.skip(1);
-                self.commands(Until::Bracket);
-                self.skip(1);
-                text.push_str("$()");
-            }
-            Some(b'{') => {
-                self.skip(1);
-                if self.enter() {
-                    self.braces(text);
-                    self.depth -= 1;
-                }
-            }
-            _ => {
-                let name = name_at(self.source.get(self.at..).unwrap_or_default()).to_owned();
-                text.push('$');
-                if name.is_empty() {
-                    if matches!(
-                        self.peek(),
-                        Some(b'0'..=b'9' | b'@' | b'*' | b'#' | b'?' | b'!' | b'$' | b'-')
-                    ) {
-                        self.push(text);
-                    }
-                } else {
-                    text.push_str(&name);
-                    self.skip(name.len());
-                    self.read(name, false);
-                }
-            }
-        }
-    }
-
-    fn read(&mut self, name: String, guarded: bool) {
-        let line = self.line;
-        self.script.reads.push(Read {
-            name,
-            line,
-            guarded,
-        });
-    }
-
-    /// The inside of `${...}`; the text keeps name and operator.
-    fn braces(&mut self, text: &mut String) {
-        text.push_str("${");
-        let prefixed = matches!(self.peek(), Some(b'#' | b'!')) && self.peek_at(1) != Some(b'}');
-        if prefixed {
-            self.push(text);
-        }
-        let name = name_at(self.source.get(self.at..).unwrap_or_default()).to_owned();
-        text.push_str(&name);
-        self.skip(name.len());
-        let operator = self.source.get(self.at..).unwrap_or_default();
-        let guarded = [":-", "-", ":+", "+", ":=", "=", ":?", "?"]
-            .iter()
-            .any(|it| operator.starts_with(it));
-        if operator.starts_with(":=") || operator.starts_with('=') {
-            let line = self.line;
-            self.script.sets.push((name.clone(), line));
-        }
-        // `${!PREFIX@}` lists names.
-        let lists = prefixed && (operator.starts_with("@}") || operator.starts_with("*}"));
-        if !name.is_empty() && !lists {
-            self.read(name, guarded);
-        }
-        loop {
-            match self.peek() {
-                None => return self.lose(),
-                Some(b'}') => {
-                    self.skip(1);
-                    return text.push('}');
-                }
-                Some(b'\\') => {
-                    self.skip(1);
-                    self.push(text);
-                }
-                Some(b'$') => self.dollar(text),
-                Some(b'`') if self.in_backticks => return,
-                Some(b'`') => self.backtick(text),
-                Some(b'"') => self.double_quotes(text),
-                Some(b'\'') if text.ends_with(['#', '%', '/']) => self.single_quotes(text),
-                Some(_) => self.push(text),
-            }
-        }
-    }
-
-    /// The inside of `((...))`.
-    fn arithmetic(&mut self) {
-        let mut depth = 0;
-        let mut text = String::new();
-        loop {
-            match self.peek() {
-                None => return self.lose(),
-                Some(b')') if depth == 0 => {
-                    self.skip(1);
-                    if self.peek() == Some(b')') {
-                        self.skip(1);
-                    }
-                    return;
-                }
-                Some(b'(') => {
-                    depth += 1;
-                    self.skip(1);
-                }
-                Some(b')') => {
-                    depth -= 1;
-                    self.skip(1);
-                }
-                Some(b'$') => self.dollar(&mut text),
-                Some(b'`') if self.in_backticks => return,
-                Some(b'`') => self.backtick(&mut text),
-                Some(_) => self.skip(1),
-            }
         }
     }
 }
