@@ -7,51 +7,37 @@ use super::report::Sink;
 use super::rules;
 use super::world::{Subject, World};
 
-/// Elements that upstream had once, with what came after them.
-const GONE: [(&str, &str); 22] = [
-    ("apt-preferences", "still there"),
-    ("arm-cross", "gone"),
-    ("centos6", "gone with CentOS 6"),
+/// Elements that upstream had once, by the pinned versions, with what does the
+/// same today.
+const GONE: &[(&str, &str)] = &[
+    (
+        "architecture-emulation-binaries",
+        "until 1.x; register qemu-user on the host",
+    ),
     (
         "centos7",
-        "gone since 3.0: centos-minimal or centos, with DIB_RELEASE",
+        "until 2.x; now centos-minimal or centos, with DIB_RELEASE",
     ),
-    ("config-applier", "gone"),
-    ("debian-jessie", "gone"),
-    ("deploy", "gone since 2.0: deploy-baremetal"),
+    ("deploy", "until 1.x; now deploy-baremetal"),
     (
         "deploy-ironic",
-        "gone since 3.0: ironic-python-agent-ramdisk of ironic-python-agent-builder",
+        "until 1.x; now ironic-python-agent-ramdisk of ironic-python-agent-builder",
     ),
-    ("fedora-release", "gone"),
-    ("hwburnin-ramdisk", "hwburnin"),
     (
         "ironic-agent",
-        "gone since 3.0: ironic-python-agent-ramdisk of ironic-python-agent-builder",
+        "until 2.x; now ironic-python-agent-ramdisk of ironic-python-agent-builder",
     ),
     (
         "ironic-discoverd-ramdisk",
-        "gone since 1.0: ironic-python-agent-ramdisk of ironic-python-agent-builder",
+        "until 1.x; now ironic-python-agent-ramdisk of ironic-python-agent-builder",
     ),
-    (
-        "ironic-inspector-ramdisk",
-        "gone: ironic-python-agent-ramdisk of ironic-python-agent-builder",
-    ),
-    ("map-services", "gone: svc-map"),
     (
         "partitioning-sfdisk",
-        "gone since 2.4: block-device-mbr and a configuration",
+        "until 1.x; now a block-device configuration",
     ),
-    ("redhat-common-6", "gone"),
-    ("rhel7", "gone since 3.0: rhel with DIB_RELEASE"),
-    ("rpm", "rpm-distro"),
-    (
-        "serial-console",
-        "gone: enable-serial-console, or bootloader, which sets the console",
-    ),
-    ("ubuntu-core", "gone: ubuntu-minimal"),
-    ("use-ephemeral", "of tripleo-image-elements, gone there too"),
-    ("yum-cache", "yum"),
+    ("rhel7", "until 2.x; now rhel, with DIB_RELEASE"),
+    ("serial-console", "until 1.x; now enable-serial-console"),
+    ("ubuntu-core", "until 1.x; now ubuntu-minimal"),
 ];
 
 /// Names that are not read and are taken for lists of dependencies.
@@ -75,8 +61,7 @@ pub(super) fn look(world: &World, subject: &Subject, sink: &mut Sink) {
     }
     for name in MISNAMED {
         if subject.element.path.join(name).is_file() {
-            let what = format!("{name} is not element-deps or element-provides");
-            sink.add(rules::MISNAMED_DEPS, Path::new(name), 0, what);
+            sink.add(rules::MISNAMED_DEPS, Path::new(name), 0, name.to_owned());
         }
     }
     let unresolved = subject
@@ -112,7 +97,7 @@ fn look_at_line(world: &World, list: &str, line: usize, name: &str, sink: &mut S
         let gone = GONE
             .iter()
             .find(|(old, _)| *old == name)
-            .map(|(_, now)| format!(" ({now})"));
+            .map(|(_, now)| format!(" (upstream had it {now})"));
         let what = format!(
             "'{name}' is in no directory of elements that was seen{}",
             gone.unwrap_or_default()

@@ -131,7 +131,7 @@ pub(super) fn written_for(subject: &Subject) -> Written {
     let mut until: Option<(&'static str, String)> = None;
     let path = &subject.element.path;
     for (directory, version) in [
-        ("containerfiles", "3.0"),
+        ("containerfiles", "3"),
         ("post-root.d", "2.18"),
         ("pre-finalise.d", "2.18"),
     ] {
@@ -144,15 +144,16 @@ pub(super) fn written_for(subject: &Subject) -> Written {
             item.file_name()
                 .to_string_lossy()
                 .starts_with("block-device-")
+                && item.path().extension().is_some_and(|it| it == "yaml")
         })
     });
     if configured {
         newer(&mut since, "2.4", "a block-device configuration");
     }
     for (element, version) in [
-        ("dib-python", "1.1"),
-        ("containerfile", "3.0"),
-        ("ensure-venv", "3.20"),
+        ("dib-python", "1"),
+        ("containerfile", "3"),
+        ("ensure-venv", "3"),
     ] {
         if subject.element.depends.contains(element) {
             newer(&mut since, version, &format!("depends on {element}"));
