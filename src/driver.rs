@@ -1,5 +1,6 @@
 //! A request becomes files: elements, plan, appliance, outputs and log meet here.
 
+mod breaks;
 mod drive;
 mod error;
 mod host;
@@ -157,6 +158,9 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     });
     if finished.is_err() && request.keep_on_failure {
         keep(&plan, &workspace, log);
+    }
+    if finished.is_err() {
+        breaks::bring(own_directories(request), &workspace.staging, log);
     }
     let removed = workspace.janitor.finish();
     finished?;

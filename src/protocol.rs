@@ -27,6 +27,9 @@ pub const VERSION: u32 = 1;
 /// of whatever an appliance likes to send stays small.
 pub const MAX_FRAME: u32 = 16 << 20;
 
+/// What `break_cmd` has left, in the output directory.
+pub const BREAK_DIR: &str = "break";
+
 const KIND_MESSAGE: u8 = 0;
 const KIND_LOG: u8 = 1;
 
@@ -60,6 +63,10 @@ pub struct Session {
     /// output directory.
     #[serde(default)]
     pub rescue: Option<String>,
+    /// Where files that hooks make in the caller's directories are seen, for
+    /// what `break_cmd` leaves there after an error.
+    #[serde(default)]
+    pub scratch: Vec<PathBuf>,
     /// What is done, in order.
     pub steps: Vec<Step>,
 }

@@ -8,6 +8,7 @@
 
 use super::context::Context;
 use super::error::Error;
+use super::side;
 use super::spawn;
 use crate::protocol::Breaks;
 
@@ -77,12 +78,21 @@ pub(crate) fn run(context: &mut Context, point: &str, at: At) -> Result<(), Erro
         return Ok(());
     }
     let command = context.breaks.command.clone();
+    // A failed build brings out nothing that hooks made; what the caller's own
+    // command makes is what the caller asked to see.
+    let before = match at.is_error() && command.is_some() {
+        true => Some(side::listings(&context.scratch)?),
+        false => None,
+    };
     let invocation = context
         .outside("bash")
         .args(["-c".to_owned(), format!("{CHECK_BREAK}{}", at.script())])
         .args(["bash", point])
         .args([command.unwrap_or_else(|| "bash".to_owned())]);
     let outcome = spawn::run(&mut context.log, &invocation, |_, _| Ok(()))?;
+    if let Some(before) = before {
+        side::bring_new(context, &before)?;
+    }
     if outcome.status == 0 || at.is_error() {
         return Ok(());
     }

@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) output_dir: PathBuf,
     /// Debug breaks.
     pub(crate) breaks: Breaks,
+    /// Where files that hooks make in the caller's directories are seen.
+    pub(crate) scratch: Vec<PathBuf>,
     /// Size of the disk in KiB, once the tree has been measured.
     pub(crate) size_kib: Option<u64>,
     /// The tree of each filesystem node, once the target has been split.

@@ -99,6 +99,7 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
         image_dir: session.image_dir,
         output_dir: session.output_dir,
         breaks: session.breaks,
+        scratch: session.scratch,
         size_kib: None,
         trees: BTreeMap::new(),
         devices: None,

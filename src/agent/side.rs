@@ -1,12 +1,15 @@
 //! Files that hooks wrote beside the image: manifests, kernels, ramdisks.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, File, FileTimes};
 use std::io;
 use std::os::unix::fs::{lchown, symlink, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::error::Error;
+use crate::protocol::BREAK_DIR;
 
 /// Brings what is in `directory` under a name that begins with `name` and `.`
 /// or `-` to `side/` in the output directory, owned by root, which is the
@@ -42,6 +45,46 @@ pub(crate) fn collect(
             .map_err(Error::io("bring out", entry.path()))?;
         for path in skipped {
             context.say(format!("Not bringing {path} out: it is a special file"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The names in each directory; none in one that is not there.
+///
+/// # Errors
+/// Whatever the filesystem gives.
+pub(crate) fn listings(directories: &[PathBuf]) -> Result<Vec<BTreeSet<OsString>>, Error> {
+    let names = |directory: &PathBuf| match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(error) => Err(error),
+        Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
+    };
+    directories
+        .iter()
+        .map(|directory| names(directory).map_err(Error::io("read", directory)))
+        .collect()
+}
+
+/// Brings what has come into the caller's directories since they held `before`
+/// to [`BREAK_DIR`] in the output directory, each to a directory of its number.
+///
+/// # Errors
+/// Whatever the filesystem gives.
+pub(crate) fn bring_new(
+    context: &mut Context,
+    before: &[BTreeSet<OsString>],
+) -> Result<(), Error> {
+    let directories = context.scratch.clone();
+    let now = listings(&directories)?;
+    for (number, (directory, (now, before))) in
+        directories.iter().zip(now.iter().zip(before)).enumerate()
+    {
+        let place = context.output_dir.join(BREAK_DIR).join(number.to_string());
+        for name in now.difference(before) {
+            fs::create_dir_all(&place).map_err(Error::io("create", &place))?;
+            let from = directory.join(name);
+            bring(&from, &place.join(name)).map_err(Error::io("bring out", &from))?;
         }
     }
     Ok(())

@@ -224,6 +224,7 @@ impl Drive {
             empty_tmpdir: false,
             breaks: Default::default(),
             rescue: None,
+            scratch: Vec::new(),
             steps: vec![step],
         };
         let end = session::run(&*running, session, log, &mut Timings::default());

@@ -94,7 +94,10 @@ fn start(
             false => None,
         },
         network: plan.network,
-        interactive: !request.breaks.names.is_empty(),
+        interactive: match stage.kind {
+            ApplianceKind::Microvm => request.breaks.need_terminal(),
+            ApplianceKind::Namespace => !request.breaks.names.is_empty(),
+        },
     };
     let agent = AgentCommand {
         binary: own_binary()?,
@@ -162,6 +165,9 @@ fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Works
         empty_tmpdir: request.generation.generation == Generation::V0,
         breaks: request.breaks.clone(),
         rescue: rescue(request, plan),
+        scratch: own_directories(request)
+            .map(|scratch| scratch.collect_at)
+            .collect(),
         steps: steps.iter().map(|planned| planned.step.clone()).collect(),
     }
 }

@@ -299,3 +299,21 @@ pub struct Breaks {
     /// `break_outside_target` is set and not empty.
     pub outside_target: bool,
 }
+
+impl Breaks {
+    /// Whether a break may ask somebody at a terminal. Only at `after-error` is
+    /// `break_cmd` what runs, wherever the hook ran; elsewhere it can be bash.
+    pub fn need_terminal(&self) -> bool {
+        const SHELLS: [&str; 5] = ["bash", "sh", "dash", "zsh", "ksh"];
+        let Some(command) = &self.command else {
+            return !self.names.is_empty();
+        };
+        let command = command.trim();
+        let name = command.rsplit('/').next().unwrap_or(command);
+        SHELLS.contains(&name)
+            || self
+                .names
+                .split([',', '\n'])
+                .any(|name| !name.is_empty() && name != "after-error")
+    }
+}

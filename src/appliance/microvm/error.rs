@@ -231,7 +231,7 @@ impl Explain for Error {
             Error::KernelUnreadable(_) => format!("run as root: {}", self.mend()?),
             Error::Interactive => {
                 format!(
-                    "use {} for builds with break=",
+                    "use {}, or break=after-error with a break_cmd that asks nothing",
                     Setting::Appliance("namespace")
                 )
             }

@@ -1,0 +1,33 @@
+//! What a debug break leaves for the caller.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::appliance::Scratch;
+use crate::protocol::BREAK_DIR;
+use crate::report::LogWriter;
+
+/// Brings what `break_cmd` has made in the caller's directories there, from
+/// below `staging`; it replaces nothing.
+pub(super) fn bring(
+    directories: impl Iterator<Item = Scratch>,
+    staging: &Path,
+    log: &mut LogWriter,
+) {
+    for (number, directory) in directories.enumerate() {
+        let place = staging.join(BREAK_DIR).join(number.to_string());
+        // Without such a break it is not there.
+        for entry in fs::read_dir(&place).into_iter().flatten().flatten() {
+            let to = directory.path.join(entry.file_name());
+            let moved = match to.symlink_metadata() {
+                Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+                Err(_) => fs::rename(entry.path(), &to),
+            };
+            log.say(&match moved {
+                Ok(()) => format!("break_cmd has left {}", to.display()),
+                Err(error) => format!("Cannot bring out {} of break_cmd: {error}", to.display()),
+            });
+        }
+    }
+}
