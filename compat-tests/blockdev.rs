@@ -191,6 +191,7 @@ fn all_cases(base: &Path) -> Vec<Case> {
         list.extend(found.into_iter().map(|(name, text)| (name, text, all)));
     }
     let ours = cases::broken().into_iter().chain(cases::different());
+    let ours = ours.chain(cases::upstreams_mbrs());
     let ours = ours.map(|(name, text)| (name, text, 1));
     let unusual = cases::unusual()
         .into_iter()

@@ -236,6 +236,33 @@ pub fn unusual() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// The tables of upstream's test_mbr.py, which calls its MBR class without a
+/// configuration: primaries and logical ones of 10 MiB on a disk of 1 GiB (56 in
+/// place of its 64: sfdisk, which reads the tables here, goes to number 60).
+pub fn upstreams_mbrs() -> Vec<(&'static str, String)> {
+    let table = |primary: usize, logical: usize, kind: &str| {
+        let partitions: Vec<String> = (0..primary + logical)
+            .map(|number| {
+                let flags = if number < primary { "[primary]" } else { "[]" };
+                format!("{{name: p{number}, size: 10MiB, type: {kind}, flags: {flags}}}")
+            })
+            .collect();
+        format!(
+            "- local_loop: {{name: image0, size: 1GiB}}\n\
+             - partitioning: {{base: image0, label: mbr, align: 1MiB, partitions: [{}]}}\n",
+            partitions.join(", ")
+        )
+    };
+    vec![
+        ("test_one_ext_partition", table(0, 1, "'83'")),
+        ("test_many_ext_partitions", table(0, 56, "'83'")),
+        ("test_one_pri_partition", table(1, 0, "'83'")),
+        ("test_three_pri_partition", table(3, 0, "'83'")),
+        ("test_many_pri_and_ext_partition", table(3, 7, "'83'")),
+        ("test_pri_fat32_lba_partition", table(1, 0, "c")),
+    ]
+}
+
 /// Where we differ on purpose: upstream goes on with what cannot work, or loses
 /// something on the way.
 pub fn different() -> Vec<(&'static str, String)> {
