@@ -248,6 +248,43 @@ fn breaks_run_their_command_and_the_status_stays_the_hooks() {
     }
 }
 
+/// A failed build leaves nothing but what `break_cmd`, which is the caller's own,
+/// has put into the caller's directory; upstream's run_functests.sh looks there.
+#[test]
+fn what_break_cmd_leaves_comes_out_and_what_hooks_leave_does_not() {
+    for caller in callers() {
+        let build = Run::build(&caller, "tar");
+        let there = build.home().with_file_name("work").join("there");
+        std::fs::write(&there, "mine").unwrap();
+        build.give(&there);
+        let run = build
+            .element_file(
+                "breaker",
+                "extra-data.d/50-x",
+                "#!/bin/bash\necho hook > by-hook\necho hook > image.hook\n",
+            )
+            .element_file(
+                "breaker",
+                "install.d/50-x",
+                "#!/bin/bash\necho found > /tmp/mark\nexit 44\n",
+            )
+            .env("break", "after-error")
+            .env("break_outside_target", "1")
+            .env(
+                "break_cmd",
+                "cp $TMP_MOUNT_PATH/tmp/mark by-break; cp by-break there; ls",
+            )
+            .args(["safedib-fake-os", "breaker"]);
+        let outcome = run.run().failure(44, &["50-x"]);
+        let text = |name: &str| std::fs::read_to_string(there.with_file_name(name)).unwrap();
+        assert_eq!(text("by-break"), "found\n", "{outcome}");
+        assert_eq!(text("there"), "mine", "{outcome}");
+        let said = outcome.stdout.contains("Cannot bring out");
+        assert!(said, "{outcome}");
+        outcome.leaves(&["by-break", "there"]);
+    }
+}
+
 #[test]
 fn a_partitioned_disk_is_assembled_without_loop_devices() {
     for (layout, label) in [("mbr", "dos"), ("gpt", "gpt")] {

@@ -317,3 +317,29 @@ impl Breaks {
                 .any(|name| !name.is_empty() && name != "after-error")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Breaks;
+
+    #[test]
+    fn only_a_command_after_an_error_does_without_a_terminal() {
+        for (names, command, expected) in [
+            ("", None, false),
+            ("after-error", None, true),
+            ("after-error", Some("cp a b || true"), false),
+            ("after-error", Some(" /bin/bash "), true),
+            ("after-error", Some("bash -c true"), false),
+            ("after-error,", Some("true"), false),
+            ("before-root,after-error", Some("true"), true),
+            ("after-root", Some("true"), true),
+        ] {
+            let breaks = Breaks {
+                names: names.into(),
+                command: command.map(str::to_owned),
+                outside_target: false,
+            };
+            assert_eq!(breaks.need_terminal(), expected, "{names:?} {command:?}");
+        }
+    }
+}
