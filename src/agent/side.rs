@@ -71,10 +71,7 @@ pub(crate) fn listings(directories: &[PathBuf]) -> Result<Vec<BTreeSet<OsString>
 ///
 /// # Errors
 /// Whatever the filesystem gives.
-pub(crate) fn bring_new(
-    context: &mut Context,
-    before: &[BTreeSet<OsString>],
-) -> Result<(), Error> {
+pub(crate) fn bring_new(context: &mut Context, before: &[BTreeSet<OsString>]) -> Result<(), Error> {
     let directories = context.scratch.clone();
     let now = listings(&directories)?;
     for (number, (directory, (now, before))) in
