@@ -136,6 +136,24 @@ fn files_of_hooks_leave_only_under_the_images_name() {
 }
 
 #[test]
+fn paths_may_lead_through_parents() {
+    for caller in callers() {
+        let mut run = Run::new(&caller, "disk-image-create");
+        for (name, place) in [
+            ("ELEMENTS_PATH", "../elements"),
+            ("DIB_IMAGE_CACHE", "../home/cache"),
+            ("TMP_DIR", "../work/../tmp"),
+        ] {
+            run = run.env(name, place);
+        }
+        let line = ["-n", "-t", "tar", "-o", "../home/image", "safedib-fake-os"];
+        let run = run.args(line);
+        run.run().success().leaves(&[]);
+        assert!(run.home().join("image.tar").is_file());
+    }
+}
+
+#[test]
 fn a_build_on_disk_leaves_nothing_and_equals_one_in_memory() {
     for caller in callers() {
         let build = |no_tmpfs: &str| {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::environment::Environment;
 use super::error::Error;
@@ -49,9 +49,24 @@ impl HostFacts {
         })
     }
 
-    /// Makes a path absolute; absolute ones stay as they were written.
+    /// Makes a path absolute, without `..`, which appliances do not share; other
+    /// absolute ones stay as they were written.
     pub fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.cwd.join(path)
+        let path = self.cwd.join(path);
+        if !path.components().any(|part| part == Component::ParentDir) {
+            return path;
+        }
+        let mut done = PathBuf::new();
+        for part in path.components() {
+            if part == Component::ParentDir {
+                // Behind a link it is the parent of where that leads.
+                done = self.real(&done);
+                done.pop();
+            } else {
+                done.push(part);
+            }
+        }
+        done
     }
 
     fn at(&self, path: &Path) -> PathBuf {
@@ -74,7 +89,7 @@ impl HostFacts {
     /// An absolute path without links and `..`, which appliances do not share;
     /// as it is, if it does not lead anywhere yet.
     pub fn real(&self, path: impl AsRef<Path>) -> PathBuf {
-        let path = self.absolute(path);
+        let path = self.cwd.join(path);
         let real = std::fs::canonicalize(self.at(&path)).ok();
         let below = real.and_then(|real| {
             let below = real.strip_prefix(&self.root).ok()?;
@@ -340,5 +355,30 @@ mod tests {
         );
         let wrong = [("DIB_ELEMENTS_DIR", "/nowhere")].into_iter().collect();
         assert!(host.base_elements(&wrong).is_err());
+    }
+
+    #[test]
+    fn parents_are_those_of_where_links_lead() {
+        let temporary = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(temporary.path().join("a/b/c")).unwrap();
+        std::os::unix::fs::symlink("a/b", temporary.path().join("link")).unwrap();
+        let host = HostFacts {
+            cwd: "/a/b".into(),
+            root: temporary.path().into(),
+            machine: "x86_64".into(),
+            executable: None,
+        };
+        for (given, expected) in [
+            ("x", "/a/b/x"),
+            ("/link/x", "/link/x"),
+            ("..", "/a"),
+            ("../../../x", "/x"),
+            ("/link/../x", "/a/x"),
+            ("/link/c/../x/y", "/a/b/x/y"),
+            ("/absent/../x", "/x"),
+            ("./c/./..//x", "/a/b/x"),
+        ] {
+            assert_eq!(host.absolute(given), Path::new(expected), "{given}");
+        }
     }
 }

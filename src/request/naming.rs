@@ -60,10 +60,9 @@ impl OutputFormat {
 impl BuildRequest {
     /// Where the image goes: `IMAGE_NAME` below the caller's directory.
     pub fn image_path(&self) -> ImagePath {
-        let path = self.cwd.join(&self.image_name);
         ImagePath {
-            directory: path.parent().unwrap_or(Path::new("/")).into(),
-            base_name: path
+            directory: self.image_directory.clone(),
+            base_name: Path::new(&self.image_name)
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default(),

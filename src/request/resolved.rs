@@ -21,6 +21,8 @@ pub struct BuildRequest {
     pub arch: String,
     /// `IMAGE_NAME` as hooks see it: may be relative, extension already stripped.
     pub image_name: String,
+    /// Directory of the image, absolute.
+    pub image_directory: PathBuf,
     /// Output formats in the order in which they were given, duplicates dropped.
     pub formats: Vec<OutputFormat>,
     /// `-u` absent: compress qcow2.

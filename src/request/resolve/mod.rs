@@ -160,6 +160,7 @@ fn freeze(
         ramdisk: raw.ramdisk,
         ramdisk_by: None,
         arch: prepared.arch,
+        image_directory: paths::image_directory(&prepared.image_name, host),
         image_name: prepared.image_name,
         formats: prepared.formats,
         compress: !raw.has(OptionId::Uncompressed),

@@ -1,7 +1,7 @@
 //! Paths: elements, shares, names.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::request::environment::Environment;
 use crate::request::error::Error;
@@ -77,6 +77,14 @@ pub(super) fn directory(
     shell
         .bytes(variable)
         .map_or(default, |value| host.absolute(value))
+}
+
+/// Where an image of that name is left.
+pub(super) fn image_directory(name: &str, host: &HostFacts) -> PathBuf {
+    match Path::new(name).parent() {
+        Some(parent) if parent != Path::new("") => host.absolute(parent),
+        _ => host.cwd.clone(),
+    }
 }
 
 /// `IMAGE_NAME` without the extension of the only type.
