@@ -195,6 +195,17 @@ fn print(text: &str) {
         .and_then(|()| stdout.flush());
 }
 
+/// Ends a command that prints a text, or fails.
+fn answered(name: &str, answer: Result<String, Error>) -> ExitCode {
+    match answer {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(name, &error),
+    }
+}
+
 /// Prints an error once, as `NAME: message` unless it is upstream's own text,
 /// and gives its exit code.
 fn fail(name: &str, error: &Error) -> ExitCode {

@@ -10,7 +10,7 @@ use crate::error::{Error, Explain};
 use crate::request::virt_dib::PROGRAM;
 use crate::request::{image_yaml, Environment};
 
-use super::{disk_image_create, diskimage_builder, fail, print, virt_dib};
+use super::{answered, disk_image_create, diskimage_builder, virt_dib};
 
 const HELP: &str = "Usage: safedib plan [--json] COMMAND [ARGUMENT]...\n\n\
 Shows what COMMAND (disk-image-create, ramdisk-image-create, diskimage-builder,\n\
@@ -36,13 +36,7 @@ impl Explain for PlanError {
 
 /// Prints a plan.
 pub fn run(name: &str, words: &[OsString]) -> ExitCode {
-    match show(words) {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(name, &error),
-    }
+    answered(name, show(words))
 }
 
 fn show(words: &[OsString]) -> Result<String, Error> {

@@ -22,7 +22,7 @@ use crate::error::Explain;
 use crate::plan::STATE_DIR;
 use crate::yaml::{self, Value};
 
-use super::{fail, print};
+use super::answered;
 use arguments::{Command, Request};
 
 /// Names of upstream's loggers, which its lines show.
@@ -116,13 +116,7 @@ impl Explain for Failure {
 
 /// Runs the applet.
 pub fn run(name: &str, words: &[OsString]) -> ExitCode {
-    match answer(name, words) {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(name, &error.into()),
-    }
+    answered(name, answer(name, words).map_err(Into::into))
 }
 
 /// What goes to stdout.

@@ -15,7 +15,7 @@ use crate::elements::{self, Catalog, Element};
 use crate::error::Explain;
 use crate::request::yaml_map;
 
-use super::{fail, print};
+use super::answered;
 use arguments::Request;
 
 /// Name of upstream's logger, which its lines show.
@@ -68,13 +68,7 @@ impl Explain for Failure {
 
 /// Runs the applet.
 pub fn run(name: &str, words: &[OsString]) -> ExitCode {
-    match answer(name, words) {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(name, &error.into()),
-    }
+    answered(name, answer(name, words).map_err(Into::into))
 }
 
 /// What goes to stdout.
