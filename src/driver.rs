@@ -224,6 +224,14 @@ fn announce(plan: &Plan, log: &mut LogWriter) {
     for message in &plan.messages {
         log.say(message);
     }
+    if !plan.withheld.is_empty() {
+        let names: Vec<&str> = plan.withheld.iter().map(String::as_str).collect();
+        log.say(&format!(
+            "safedib: not giving hooks {}: these names say credential, and no hook mentions them \
+             (--envvar NAME gives one)",
+            names.join(", ")
+        ));
+    }
     for line in stages::announcements(plan) {
         log.say(&line);
     }

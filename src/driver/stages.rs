@@ -102,7 +102,7 @@ fn start(
     let agent = AgentCommand {
         binary: own_binary()?,
         arguments: vec![namespace::layout::OWN_BINARY.into(), "agent".into()],
-        environment: environment(request),
+        environment: plan.environment(request),
         home: request.home.clone(),
     };
     match stage.kind {
@@ -139,10 +139,6 @@ fn output_dir() -> PathBuf {
     Path::new(INSIDE).join("out")
 }
 
-fn environment(request: &BuildRequest) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
-    request.environment.clone().into_iter().collect()
-}
-
 fn work_dirs(kind: ApplianceKind, workspace: &Workspace) -> &[WorkDir; 2] {
     match (kind, &workspace.machine_dirs) {
         (ApplianceKind::Microvm, Some(directories)) => directories,
@@ -154,7 +150,7 @@ fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Works
     let [build, image] = work_dirs(stage.kind, workspace);
     let steps = &plan.steps[stage.steps.clone()];
     Session {
-        environment: environment(request),
+        environment: plan.environment(request),
         cwd: request.cwd.clone(),
         build_dir: build.path.clone(),
         image_dir: image.path.clone(),

@@ -105,7 +105,7 @@ impl fmt::Display for Origin {
 
 impl Error {
     /// An I/O error on `path`, to be used with `map_err`.
-    pub(super) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
+    pub(crate) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
         move |source| Error::Unreadable {
             path: path.to_path_buf(),
             source,

@@ -1,6 +1,7 @@
 //! From a request to a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -16,8 +17,8 @@ use super::route::{Case, Route};
 use super::steps::{self, Parts};
 use super::storage::{storage, Storage};
 use super::{
-    old, outputs, shares, tools, Abilities, Error, HookOutput, PlannedOutput, PlannedStep,
-    PlannedTool, Share,
+    old, outputs, shares, tools, withheld, Abilities, Error, HookOutput, PlannedOutput,
+    PlannedStep, PlannedTool, Share,
 };
 
 /// What a build will do: everything that can be known before it starts.
@@ -53,6 +54,8 @@ pub struct Plan {
     pub helper_drive: Option<HelperDrive>,
     /// Host paths that hooks see.
     pub shares: Vec<Share>,
+    /// The caller's variables that hooks do not get.
+    pub withheld: BTreeSet<String>,
     /// Whether hooks have a network.
     pub network: bool,
     /// Commands of the host that the build needs.
@@ -113,6 +116,7 @@ impl Plan {
         set.exclude(&request.excluded_elements);
         let mut merged = elements::merge_without(&set, &request.excluded_scripts)?;
         let mut warnings = old::gone_sources(request, &set);
+        let withheld = withheld::withheld(request, &merged)?;
         warnings.extend(old::drop_unknown_phases(generation, &mut merged));
         let hooks: Vec<&Hook> = merged.hooks.values().flatten().collect();
         warnings.extend(old::check_interpreters(generation, &hooks, inputs.exists)?);
@@ -154,6 +158,7 @@ impl Plan {
             excluded_scripts: request.excluded_scripts.clone(),
             helper_drive: request.helper_drive.clone(),
             shares: shares::shares(request, &set, &inputs.ssh_keys, inputs.exists),
+            withheld,
             network: !request.no_network,
             tools,
             overrides: catalog.overrides,
@@ -173,6 +178,16 @@ impl Plan {
             notices: merged.notices,
             warnings,
         })
+    }
+
+    /// The caller's environment as hooks see it.
+    pub fn environment(&self, request: &BuildRequest) -> Vec<(OsString, OsString)> {
+        let environment = request.environment.clone().into_iter();
+        let withheld = |name: &OsString| {
+            let name = name.to_str();
+            name.is_some_and(|name| self.withheld.contains(name))
+        };
+        environment.filter(|(name, _)| !withheld(name)).collect()
     }
 
     /// The hooks of a phase in running order.

@@ -16,6 +16,7 @@ mod steps;
 mod storage;
 mod table;
 mod tools;
+mod withheld;
 
 pub use crate::elements::{HookCopy, Location, Phase};
 pub use build::{Plan, PlanInputs, SessionPaths};

@@ -103,6 +103,12 @@ impl Plan {
             let mode = if share.writable { "rw" } else { "ro" };
             writeln!(f, "  {mode} {} ({})", share.path.display(), share.why)?;
         }
+        for name in &self.withheld {
+            writeln!(
+                f,
+                "  not the variable {name}: its name says credential, and no hook mentions it"
+            )?;
+        }
         let network = if self.network { "outbound" } else { "none" };
         writeln!(f, "  network: {network}")
     }

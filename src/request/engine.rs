@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::credentials;
 use super::error::Error;
 use super::generation::Generation;
 use super::quoting::declare_p;
@@ -202,11 +203,12 @@ fn text(variable: Variable, value: &OsStr) -> Result<String, Error> {
 
 /// `DIB_ENV`: the caller's `DIB_*` variables, `DIB_ARGS` and the interpreter, in
 /// the order in which bash lists them; trailing newlines go the way of `$(...)`.
+/// It ends up in images, so credentials are masked.
 fn dib_env(request: &BuildRequest, python: Option<&str>) -> String {
     let mut listed: BTreeMap<&[u8], &[u8]> = request
         .caller_dib
         .iter()
-        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        .map(|(name, value)| (name.as_bytes(), credentials::shown(name, value)))
         .collect();
     listed.insert(
         variables::DIB_ARGS.name.as_bytes(),

@@ -44,6 +44,9 @@ pub enum Error {
         /// The value, made printable.
         value: String,
     },
+    /// `--envvar` or `DIB_ENVVARS` without a name.
+    #[error("--envvar (DIB_ENVVARS) '{0}' does not name a variable")]
+    BadVariable(String),
     /// A value cannot mean anything.
     #[error("{what}: {why}: '{value}'")]
     BadValue {
@@ -110,6 +113,7 @@ impl Explain for Error {
                 "set ELEMENTS_PATH or DIB_ELEMENTS_DIR to a directory of elements, or install diskimage-builder"
             }
             Error::MissingVariable { name, .. } => return Some(format!("export {name}")),
+            Error::BadVariable(_) => "give --envvar NAME, --envvar NAME=VALUE, or '*' for all",
             Error::BadValue { hint, .. } => hint,
             Error::ImpossibleSize { .. } => "give a positive number below 1 EiB, such as 10",
             Error::UnknownFormat(_) | Error::EmptyFormat(_) => {

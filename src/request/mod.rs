@@ -1,6 +1,7 @@
 //! What the user asked for: exactly as typed ([`RawRequest`]), then resolved
 //! once and frozen ([`BuildRequest`]).
 
+mod credentials;
 mod engine;
 mod environment;
 mod error;
@@ -19,6 +20,7 @@ pub mod variables;
 pub mod virt_dib;
 mod yaml;
 
+pub use credentials::{says_credential, HandedIn};
 pub use engine::{engine_variables, ElementPath, EngineInputs};
 pub use environment::Environment;
 pub use error::Error;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::credentials::HandedIn;
 use super::generation::ElementGeneration;
 
 /// A request to build images, from any command's syntax.
@@ -103,6 +104,8 @@ pub struct BuildRequest {
     /// what options exported and the engine's defaults included; the rest of
     /// the engine's variables comes from [`super::engine_variables`].
     pub environment: BTreeMap<OsString, OsString>,
+    /// Variables of the caller's that were handed in by name.
+    pub handed_in: HandedIn,
     /// The caller's `DIB_*` variables before any option changed them (`DIB_ENV`).
     pub caller_dib: BTreeMap<OsString, OsString>,
     /// Lines that the log shows before the build begins.

@@ -10,6 +10,7 @@ use nix::sys::signalfd::{siginfo, SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
 use crate::request::image_yaml::{Arguments, Image};
+use crate::request::Environment;
 
 use super::relay::{say, Relay};
 use super::{announcement, BuilderError};
@@ -184,7 +185,7 @@ fn command(image: &Image, side_by_side: bool) -> Command {
     command
         .arg0(image.program)
         .args(&image.words)
-        .envs(image.environment.iter().map(|(name, value)| (name, value)));
+        .envs(image.additions(&Environment::current()));
     if side_by_side {
         command
             .stdin(Stdio::null())

@@ -1,10 +1,12 @@
 //! From entries to images: what belongs together, and its command line.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 
+use super::super::credentials::says_credential;
 use super::super::environment::Environment;
+use super::super::variables;
 use super::property::{Kind, PROPERTIES};
 
 /// The name under which an image without one is built.
@@ -132,11 +134,34 @@ fn image(name: String, mut entry: Entry) -> Image {
 }
 
 impl Image {
+    /// What the image's build finds beside the caller's variables: those of the
+    /// file, all of which are handed in, be they credentials or not.
+    pub fn additions(&self, caller: &Environment) -> Vec<(String, OsString)> {
+        let variables = self.environment.iter();
+        let mut all: Vec<(String, OsString)> = variables
+            .map(|(name, value)| (name.clone(), value.into()))
+            .collect();
+        let names = self.environment.iter().map(|(name, _)| name.as_str());
+        let credentials: Vec<&str> = names.filter(|n| says_credential(OsStr::new(n))).collect();
+        if !credentials.is_empty() {
+            let name = variables::DIB_ENVVARS.name;
+            let own = self.environment.iter().rev().find(|(own, _)| own == name);
+            let before = own.map(|(_, value)| OsStr::new(value));
+            let mut named = before
+                .or_else(|| caller.get(name))
+                .unwrap_or_default()
+                .to_owned();
+            named.push(format!(" {}", credentials.join(" ")));
+            all.push((name.to_owned(), named));
+        }
+        all
+    }
+
     /// The environment of the image's build.
     pub fn environment(&self, caller: &Environment) -> Environment {
         let mut environment = caller.clone();
-        for (name, value) in &self.environment {
-            environment.set(name, value.as_str());
+        for (name, value) in self.additions(caller) {
+            environment.set(&name, value);
         }
         environment
     }

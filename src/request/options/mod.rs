@@ -78,6 +78,8 @@ pub enum OptionId {
     NoNetwork,
     /// `--share`
     Share,
+    /// `--envvar`
+    Envvar,
     /// `--lib`
     Lib,
 }

@@ -88,6 +88,8 @@ options! {
         "give hooks no network at all";
     Share: None, Some("share"), Some("PATH[:rw]"), None, Never, Append, "", true, Ours,
         "let hooks outside the target see a path of the host, read-only unless :rw follows; may be repeated";
+    Envvar: None, Some("envvar"), Some("NAME[=VALUE]"), None, Never, Append, "", true, Ours,
+        "give hooks this variable, with this value or the caller's, even if its name says that it is a credential; '*' is all; may be repeated";
     Lib: None, Some("lib"), Some("DIR"), None, Never, Last, "", true, Ours,
         "use these shell libraries (upstream's lib) in place of our own";
 }

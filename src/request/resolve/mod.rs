@@ -14,6 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use super::credentials::{self, HandedIn};
 use super::environment::Environment;
 use super::error::Error;
 use super::formats;
@@ -49,8 +50,14 @@ pub(super) fn resolve_in(
     host: &HostFacts,
 ) -> Result<BuildRequest, Error> {
     let forced = machine::generation(raw, caller)?;
-    let prepared = prepare(raw, environment, forced, host)?;
-    freeze(raw, environment, caller, host, prepared)
+    let (handed_in, values) = HandedIn::read(raw, environment)?;
+    let seen = shell::seen(raw, environment, values);
+    let prepared = prepare(raw, &seen, forced, host)?;
+    let request = freeze(raw, &seen, caller, host, prepared)?;
+    Ok(BuildRequest {
+        handed_in,
+        ..request
+    })
 }
 
 /// The engine's shell with everything set, and what took more than reading it.
@@ -207,8 +214,9 @@ fn freeze(
         shares: paths::shares(raw, host)?,
         cwd: host.cwd.clone(),
         home: prepared.home,
-        dib_args: words(raw)?.join(" "),
-        caller_dib: caller_dib(raw, environment),
+        dib_args: credentials::masked(words(raw)?).join(" "),
+        handed_in: HandedIn::default(),
+        caller_dib: caller_dib(environment),
         notices: prepared.notices,
         environment: shell.exported().0,
         extra_data_environment: Default::default(),
@@ -369,13 +377,7 @@ fn packages(raw: &RawRequest) -> Result<Vec<String>, Error> {
 }
 
 /// The caller's `DIB_*` variables that bash would list.
-fn caller_dib(
-    raw: &RawRequest,
-    environment: &Environment,
-) -> std::collections::BTreeMap<OsString, OsString> {
-    if shell::clears(raw, environment) {
-        return Default::default();
-    }
+fn caller_dib(environment: &Environment) -> std::collections::BTreeMap<OsString, OsString> {
     let listed = |name: &OsStr| {
         name.as_bytes().starts_with(b"DIB_") && quoting::is_identifier(name.as_bytes())
     };

@@ -23,18 +23,12 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    /// The caller's environment with the options applied, as upstream does it
+    /// What the build [sees](seen) with the options applied, as upstream does it
     /// before anything is looked up.
     pub(super) fn new(raw: &RawRequest, environment: &Environment) -> Self {
-        let clear = clears(raw, environment);
-        let exported = if clear {
-            cleared(environment)
-        } else {
-            environment.clone()
-        };
         let mut shell = Shell {
-            all: exported.clone(),
-            exported,
+            all: environment.clone(),
+            exported: environment.clone(),
         };
         for (variable, initial) in [
             (variables::COMPRESS_IMAGE, "true"),
@@ -127,6 +121,17 @@ impl Shell {
     pub(super) fn exported(self) -> Environment {
         self.exported
     }
+}
+
+/// What the build sees of the caller's environment: all, or what `-c` leaves, and
+/// what was handed in.
+pub(super) fn seen(raw: &RawRequest, caller: &Environment, handed_in: Environment) -> Environment {
+    let mut seen = match clears(raw, caller) {
+        true => cleared(caller),
+        false => caller.clone(),
+    };
+    seen.0.extend(handed_in.0);
+    seen
 }
 
 /// `-c`, or `CLEAR_ENV=1`.

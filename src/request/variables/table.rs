@@ -76,6 +76,8 @@ variables! {
         "Directory of upstream's own elements; `-c` does not clear it. Ours.";
     DIB_ENV = "DIB_ENV", Engine, "", Hooks, "",
         "All variables that started with `DIB_` when the build began, as bash declares them.";
+    DIB_ENVVARS = "DIB_ENVVARS", User, "", Caller, "",
+        "Names of variables that hooks get even if they say credential, separated by commas and blanks; `*` is all. What `diskimage-builder` finds in an image's `environment` is among them. Ours.";
     DIB_GENERATION = "DIB_GENERATION", Option, "told from the elements", Caller, "",
         "Generation of diskimage-builder that the elements were written for: `0`, `1`, `2` or `3`; `-c` does not clear it. Ours.";
     DIB_GZIP_BIN = "DIB_GZIP_BIN", User, "`gzip`", Caller, "",

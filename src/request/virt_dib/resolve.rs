@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use crate::request::credentials::says_credential;
 use crate::request::environment::Environment;
 use crate::request::host::HostFacts;
 use crate::request::options::OptionId;
@@ -207,6 +208,8 @@ fn given(
             .filter(|(_, on)| *on)
             .map(|(id, _)| (*id, None)),
     );
+    // The environment has nothing but what was named.
+    given.push((OptionId::Envvar, Some("*".into())));
     given
 }
 
@@ -351,13 +354,15 @@ fn drop_unknown_block_device(request: &mut BuildRequest, line: &Line, host: &Hos
 }
 
 /// The caller's variables that hooks of extra-data.d see in addition: none that
-/// the engine knows, because options and `--envvar` decide about those.
+/// the engine knows, because options and `--envvar` decide about those, and no
+/// credentials.
 fn extra_data_environment(
     request: &BuildRequest,
     caller: &Environment,
 ) -> BTreeMap<String, String> {
     let own = |name: &str| {
         name == "TMPDIR"
+            || says_credential(OsStr::new(name))
             || name.starts_with("LIBGUESTFS_")
             || variables::ALL.iter().any(|known| known.name == name)
             || request.environment.contains_key(OsStr::new(name))

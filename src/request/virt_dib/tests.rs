@@ -159,6 +159,7 @@ fn comparable(mut request: BuildRequest) -> BuildRequest {
     request.overwrite_old_image = false;
     request.base_elements = None;
     request.extra_data_environment.clear();
+    request.handed_in = Default::default();
     request
         .environment
         .remove(std::ffi::OsStr::new("DIB_ELEMENTS_DIR"));
@@ -220,6 +221,7 @@ fn only_what_is_carried_is_seen() {
     let mut both = Both::new();
     let (lib, elements) = (both.here("lib"), both.here("elements"));
     both.environment.set("SECRET", "s");
+    both.environment.set("OTHER", "o");
     both.environment.set("CARRIED", "c");
     both.environment.set("DIB_RELEASE", "caller");
     both.environment.set("ELEMENTS_PATH", "/nonexistent");
@@ -230,18 +232,16 @@ fn only_what_is_carried_is_seen() {
     let request = both.ours(&line).unwrap();
     let seen = |name: &str| request.environment.get(std::ffi::OsStr::new(name)).cloned();
     assert_eq!(seen("CARRIED"), Some("c".into()));
-    for name in ["SECRET", "UNSET", "DIB_RELEASE"] {
+    for name in ["SECRET", "OTHER", "UNSET", "DIB_RELEASE"] {
         assert_eq!(seen(name), None, "{name}");
     }
-    // Hooks of extra-data.d see the caller's, but for what the engine knows.
-    assert_eq!(
-        request
-            .extra_data_environment
-            .get("SECRET")
-            .map(String::as_str),
-        Some("s")
-    );
-    assert!(!request.extra_data_environment.contains_key("DIB_RELEASE"));
+    // Hooks of extra-data.d see the caller's, but for what the engine knows, and
+    // credentials.
+    let extra_data = &request.extra_data_environment;
+    assert_eq!(extra_data.get("OTHER").map(String::as_str), Some("o"));
+    for name in ["SECRET", "DIB_RELEASE"] {
+        assert!(!extra_data.contains_key(name), "{name}");
+    }
     assert_eq!(request.image_name, "d/x.raw", "no extension is taken off");
     assert_eq!(seen("IMAGE_NAME"), Some("x.raw".into()));
     assert_eq!(request.side_directory.as_deref(), Some("x.raw.d"));
