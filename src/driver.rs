@@ -3,6 +3,7 @@
 mod breaks;
 mod drive;
 mod error;
+mod finish;
 mod host;
 mod machine;
 mod session;
@@ -17,11 +18,9 @@ use crate::appliance::namespace::{self, Janitor};
 use crate::appliance::{microvm, Scratch, WorkDir};
 use crate::blockdev::table::random_uuid;
 use crate::helpers;
-use crate::output;
-use crate::output::commit::{Commit, Staged};
-use crate::plan::{Abilities, ApplianceKind, Archive, Plan, PlanInputs, SessionPaths, Step};
+use crate::plan::{Abilities, ApplianceKind, Plan, PlanInputs, SessionPaths};
 use crate::report::LogWriter;
-use crate::request::{BuildRequest, Generation, OutputFormat};
+use crate::request::{BuildRequest, Generation};
 
 use drive::Drive;
 pub use drive::DriveError;
@@ -153,11 +152,11 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
         None => stages::run(request, &plan, &mut workspace, log),
     };
     let finished = finished.and_then(|()| {
-        import(&plan, &workspace, log)?;
-        commit(request, &plan, &workspace, log)
+        finish::import(&plan, &workspace, log)?;
+        finish::commit(request, &plan, &mut workspace, log)
     });
     if finished.is_err() && request.keep_on_failure {
-        keep(&plan, &workspace, log);
+        finish::keep(&plan, &workspace, log);
     }
     if finished.is_err() {
         breaks::bring(own_directories(request), &workspace.staging, log);
@@ -272,7 +271,16 @@ impl Workspace {
         if let Some(warning) = warning {
             log.say(&warning);
         }
-        let mut janitor = Janitor::start(&own_binary()?)?;
+        let journals = machine_of(request).cache.join("builds");
+        namespace::recover(&journals, &mut |line| log.say(line));
+        let (mut janitor, trouble) = Janitor::of_build(&own_binary()?, &journals, suffix)?;
+        if let Some(error) = trouble {
+            log.say(&format!(
+                "WARNING safedib: cannot write to {} ({error}): should this build be killed \
+                 together with its janitor, no later one will clear what they leave",
+                journals.display()
+            ));
+        }
         let mut make = |path: &Path, failed: &dyn Fn(io::Error) -> Error| {
             janitor.add(path)?;
             workspace::private_dir(path).map_err(failed)
@@ -334,89 +342,4 @@ fn scratch(request: &BuildRequest) -> [Scratch; 2] {
     } else {
         [own(&request.cwd, "cwd"), own(&image.directory, "image")]
     }
-}
-
-fn import(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) -> Result<(), Error> {
-    let packed = plan.steps.iter().find_map(|planned| match &planned.step {
-        Step::PackArchive {
-            archive: Archive::Tar,
-            output,
-        } => Some(output),
-        _ => None,
-    });
-    for output in &plan.outputs {
-        if output.format == OutputFormat::Docker {
-            let tar = workspace.staging.join(packed.unwrap_or(&output.staged));
-            let id = output::docker::import(&tar, &output.shown)?;
-            log.say(&format!("Imported {} as {id}", output.shown));
-        }
-    }
-    Ok(())
-}
-
-/// Moves what there is of the outputs of a failed build to where they belong.
-fn keep(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) {
-    let mut kept = false;
-    for output in &plan.outputs {
-        let (from, Some(to)) = (workspace.staging.join(&output.staged), &output.path) else {
-            continue;
-        };
-        match std::fs::rename(&from, to) {
-            Ok(()) => log.say(&format!("Kept {} of the failed build", output.shown)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => log.say(&format!("Cannot keep {}: {error}", output.shown)),
-        }
-        kept = true;
-    }
-    if !kept {
-        log.say("No output had been begun when the build failed: there is none to keep");
-    }
-}
-
-fn commit(
-    request: &BuildRequest,
-    plan: &Plan,
-    workspace: &Workspace,
-    log: &mut LogWriter,
-) -> Result<(), Error> {
-    let outputs = plan
-        .outputs
-        .iter()
-        .filter_map(|output| {
-            Some(Staged {
-                file: output.staged.clone(),
-                destination: output.path.clone()?,
-                shown: output.shown.clone(),
-            })
-        })
-        .collect();
-    let side = workspace.staging.join(SIDE);
-    let (written, absent): (Vec<_>, Vec<_>) = plan
-        .hook_outputs
-        .iter()
-        .partition(|output| side.join(&output.file).is_file());
-    for output in absent {
-        log.say(&format!(
-            "WARNING safedib: no hook has written {}",
-            output.shown
-        ));
-    }
-    // In a directory of their own they are like any other file of hooks.
-    let beside = written
-        .into_iter()
-        .filter(|_| request.side_directory.is_none());
-    let from_hooks = beside.map(|output| Staged {
-        file: format!("{SIDE}/{}", output.file),
-        destination: output.path.clone(),
-        shown: output.shown.clone(),
-    });
-    let commit = Commit {
-        outputs,
-        from_hooks: from_hooks.collect(),
-        side: Some((side, request.image_path().directory)),
-        staging: workspace.staging.clone(),
-        checksums: request.checksums,
-        overwrite: request.overwrite_old_image,
-    };
-    Ok(commit.run(&mut |message| log.say(message))?)
 }

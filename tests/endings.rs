@@ -2,6 +2,8 @@
 //! the message says what ended it.
 
 mod common;
+#[path = "common/processes.rs"]
+mod processes;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +16,7 @@ use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
 use common::{callers, Caller, Outcome, Run};
+use processes::{descendants, wait_until_gone};
 
 const OLD: &str = "an image of yesterday";
 
@@ -30,36 +33,6 @@ fn sleeper(caller: &Caller, phase: &str, no_tmpfs: &str) -> Run {
     fs::write(run.dir.join("image.tar"), OLD).unwrap();
     run.give(&run.dir.join("image.tar"));
     run
-}
-
-/// Processes by number: parent, start time, command line.
-fn processes() -> BTreeMap<i32, (i32, String, String)> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    entries
-        .filter_map(|entry| {
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-            let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-            let command = fs::read(entry.path().join("cmdline")).ok()?;
-            let command = String::from_utf8_lossy(&command).replace('\0', " ");
-            let parent = fields[1].parse().ok()?;
-            (fields[0] != "Z").then(|| (pid, (parent, fields[19].to_owned(), command)))
-        })
-        .collect()
-}
-
-/// Everything that was started below a process: number to start time and command.
-fn descendants(root: i32) -> BTreeMap<i32, (String, String)> {
-    let all = processes();
-    let mut found = BTreeMap::new();
-    let mut parents = vec![root];
-    while let Some(parent) = parents.pop() {
-        for (pid, (_, start, command)) in all.iter().filter(|(_, process)| process.0 == parent) {
-            found.insert(*pid, (start.clone(), command.clone()));
-            parents.push(*pid);
-        }
-    }
-    found
 }
 
 /// A build that has come to its sleeping hook.
@@ -117,22 +90,6 @@ impl Asleep {
         let old = fs::read_to_string(self.run.dir.join("image.tar")).unwrap();
         assert_eq!(old, OLD);
         outcome
-    }
-}
-
-fn wait_until_gone(gone: &BTreeMap<i32, (String, String)>) {
-    let deadline = Instant::now() + Duration::from_secs(5);
-    loop {
-        let now = processes();
-        let left: Vec<_> = gone
-            .iter()
-            .filter(|(pid, (start, _))| now.get(pid).is_some_and(|other| other.1 == *start))
-            .collect();
-        if left.is_empty() {
-            return;
-        }
-        assert!(Instant::now() < deadline, "left: {left:?}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

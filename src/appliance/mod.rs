@@ -2,6 +2,7 @@
 //!
 //! They exec the agent (this same binary) and know nothing of its work.
 
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -70,6 +71,9 @@ pub trait Running {
 
     /// What was chosen because the host lacks something, a line each for the log.
     fn notes(&self) -> &[String];
+
+    /// Becomes readable when what carries the network has ended; `None` without one.
+    fn network(&self) -> Option<BorrowedFd<'_>>;
 
     /// Ends the appliance and waits for it.
     fn end(self: Box<Self>) -> Ending;

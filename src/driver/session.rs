@@ -79,8 +79,14 @@ pub(super) fn run(
     let mut buffer = vec![0u8; READ_SIZE];
     let mut begun = None;
     loop {
-        if let Some(signal) = wait(channel.as_fd(), &signals, begun)? {
-            return Ok(Err(End::Signal(signal)));
+        match wait(running, &signals, begun)? {
+            Woken::Signal(signal) => return Ok(Err(End::Signal(signal))),
+            Woken::NoNetwork => {
+                return Ok(Err(End::Died {
+                    step: follower.step,
+                }))
+            }
+            Woken::Channel => {}
         }
         let count = match (&mut &*channel).read(&mut buffer) {
             Ok(count) => count,
@@ -140,17 +146,21 @@ fn block_signals() -> Result<SignalFd, Error> {
         })
 }
 
+/// What there is to see to.
+enum Woken {
+    /// There may be something to read.
+    Channel,
+    Signal(Signal),
+    /// What carried the network has ended: hooks would fail one after the other.
+    NoNetwork,
+}
+
 /// Waits for something to read, or a signal, or the deadline of a frame that has
 /// begun.
-fn wait(
-    channel: std::os::fd::BorrowedFd,
-    signals: &SignalFd,
-    begun: Option<Instant>,
-) -> Result<Option<Signal>, Error> {
-    let mut watched = [
-        PollFd::new(channel, PollFlags::POLLIN),
-        PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-    ];
+fn wait(running: &dyn Running, signals: &SignalFd, begun: Option<Instant>) -> Result<Woken, Error> {
+    let watch = |fd| PollFd::new(fd, PollFlags::POLLIN);
+    let mut watched = vec![watch(running.channel().as_fd()), watch(signals.as_fd())];
+    watched.extend(running.network().map(watch));
     let timeout = match begun {
         Some(begun) => FRAME_DEADLINE.saturating_sub(begun.elapsed()),
         None => Duration::MAX,
@@ -170,8 +180,18 @@ fn wait(
             })
         }
     }
+    let ready = |index: usize| {
+        let flags = watched.get(index).and_then(PollFd::revents);
+        flags.is_some_and(|flags| !flags.is_empty())
+    };
     let info = signals.read_signal().unwrap_or(None);
-    Ok(info.and_then(|info| Signal::try_from(info.ssi_signo as i32).ok()))
+    let signal = info.and_then(|info| Signal::try_from(info.ssi_signo as i32).ok());
+    Ok(match signal {
+        Some(signal) => Woken::Signal(signal),
+        // A last word of the agent comes first.
+        None if ready(2) && !ready(0) => Woken::NoNetwork,
+        None => Woken::Channel,
+    })
 }
 
 struct Follower<'a> {

@@ -1,7 +1,7 @@
 //! Outputs go from the staging directory to their final names, all or none.
 
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -42,6 +42,23 @@ pub struct Commit {
     pub overwrite: bool,
 }
 
+/// Who undoes renames that a killed process has left half done. It is told
+/// before each.
+pub trait Keeper {
+    /// A file is about to get from `to` to `from`, or, if `backup`, a second name
+    /// `from` beside `to`.
+    ///
+    /// # Errors
+    /// Nobody would undo it.
+    fn put_back(&mut self, from: &Path, to: &Path, backup: bool) -> io::Result<()>;
+
+    /// All renames are done and stay.
+    ///
+    /// # Errors
+    /// They would be undone.
+    fn settle(&mut self) -> io::Result<()>;
+}
+
 impl Commit {
     /// Writes checksums, moves old images away, and renames everything into
     /// place (`finish_image`); `say` gets upstream's messages. Upstream renames
@@ -49,7 +66,7 @@ impl Commit {
     ///
     /// # Errors
     /// What failed; all renames are undone then, and old files are back.
-    pub fn run(&self, say: &mut dyn FnMut(&str)) -> Result<(), Error> {
+    pub fn run(&self, keeper: &mut dyn Keeper, say: &mut dyn FnMut(&str)) -> Result<(), Error> {
         let checksums = self.write_checksums()?;
         for output in self.outputs.iter().chain(&self.from_hooks) {
             let path = self.staging.join(&output.file);
@@ -58,9 +75,13 @@ impl Commit {
                 .and_then(|file| file.sync_data())
                 .map_err(io_error("write out", &path))?;
         }
-        let mut moves = Moves::default();
+        let mut moves = Moves {
+            keeper,
+            done: Vec::new(),
+            backups: Vec::new(),
+        };
         let done = self.rename_all(&checksums, &mut moves, say);
-        match done {
+        match done.and_then(|()| moves.settle(&self.staging)) {
             Ok(()) => moves.keep(),
             Err(error) => {
                 moves.undo();
@@ -103,7 +124,7 @@ impl Commit {
     fn rename_all(
         &self,
         checksums: &[Staged],
-        moves: &mut Moves,
+        moves: &mut Moves<'_>,
         say: &mut dyn FnMut(&str),
     ) -> Result<(), Error> {
         if !self.overwrite {
@@ -131,7 +152,7 @@ impl Commit {
     fn move_old_away(
         &self,
         output: &Staged,
-        moves: &mut Moves,
+        moves: &mut Moves<'_>,
         say: &mut dyn FnMut(&str),
     ) -> Result<(), Error> {
         // As test -f does: through links, regular files only.
@@ -166,7 +187,7 @@ impl Commit {
 }
 
 /// Puts all files below `source` to the same places below `directory`.
-fn merge(source: &Path, directory: &Path, moves: &mut Moves) -> Result<(), Error> {
+fn merge(source: &Path, directory: &Path, moves: &mut Moves<'_>) -> Result<(), Error> {
     let mut entries: Vec<_> = std::fs::read_dir(source)
         .and_then(|entries| entries.collect())
         .map_err(io_error("read", source))?;
@@ -187,14 +208,17 @@ fn merge(source: &Path, directory: &Path, moves: &mut Moves) -> Result<(), Error
 }
 
 /// What was renamed, so that it can be undone.
-#[derive(Default)]
-struct Moves {
+struct Moves<'a> {
+    keeper: &'a mut dyn Keeper,
     done: Vec<(PathBuf, PathBuf)>,
     backups: Vec<(PathBuf, PathBuf)>,
 }
 
-impl Moves {
+impl Moves<'_> {
     fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
+        self.keeper
+            .put_back(to, from, false)
+            .map_err(io_error("provide for the renaming of", from))?;
         std::fs::rename(from, to).map_err(|source| Error::Rename {
             from: from.into(),
             to: to.into(),
@@ -208,6 +232,11 @@ impl Moves {
     fn replace(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
         let name = to.file_name().unwrap_or_default().to_string_lossy();
         let backup = to.with_file_name(format!(".{name}.{}.old", std::process::id()));
+        if to.symlink_metadata().is_ok() && !to.is_dir() {
+            self.keeper
+                .put_back(&backup, to, true)
+                .map_err(io_error("provide for the replacing of", to))?;
+        }
         match std::fs::hard_link(to, &backup) {
             Ok(()) => self.backups.push((to.into(), backup)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -223,6 +252,11 @@ impl Moves {
             Err(_) => {}
         }
         self.rename(from, to)
+    }
+
+    fn settle(&mut self, staging: &Path) -> Result<(), Error> {
+        let settled = self.keeper.settle();
+        settled.map_err(io_error("settle the outputs of", staging))
     }
 
     fn keep(self) {

@@ -6,12 +6,13 @@
 
 use std::io::Read;
 use std::net::IpAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::{cache, qemu, Error};
+use crate::appliance::namespace::pidfd_open;
 use crate::protocol::machine::MachineNetwork;
 
 /// The machine's address, the gateway, and where passt answers name queries
@@ -29,6 +30,7 @@ pub(super) fn find() -> Result<PathBuf, Error> {
 #[derive(Debug)]
 pub(super) struct Network {
     child: Child,
+    process: OwnedFd,
     /// The end for qemu; closed once that has it.
     pub(super) card: Option<UnixStream>,
 }
@@ -51,11 +53,21 @@ impl Network {
             command.args(["--dns-forward", DNS]);
         }
         qemu::pass_descriptors(&mut command, &[theirs.as_raw_fd()]);
-        let child = command.spawn().map_err(Error::io("starting passt"))?;
+        let mut child = command.spawn().map_err(Error::io("starting passt"))?;
+        let process = pidfd_open(child.id() as nix::libc::pid_t).inspect_err(|_| {
+            // Fails only if it has ended already.
+            let _ = child.kill();
+        });
         Ok(Network {
+            process: process.map_err(Error::io("watching passt"))?,
             child,
             card: Some(card),
         })
+    }
+
+    /// Readable when passt has ended.
+    pub(super) fn process(&self) -> BorrowedFd<'_> {
+        self.process.as_fd()
     }
 
     /// What passt said, if it has ended.

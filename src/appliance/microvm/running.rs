@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
@@ -311,8 +311,9 @@ impl Virtual {
             let how = self.end_of_qemu();
             Some(self.console.death(how).to_string())
         } else {
+            let failure = self.network.as_mut().and_then(Network::failure);
             self.kill();
-            None
+            failure.map(|error| error.to_string())
         };
         self.root = None;
         // Room for what comes next; the janitor does it otherwise.
@@ -337,6 +338,10 @@ impl Running for Virtual {
     /// None: the start has told everything as it happened.
     fn notes(&self) -> &[String] {
         &[]
+    }
+
+    fn network(&self) -> Option<BorrowedFd<'_>> {
+        self.network.as_ref().map(Network::process)
     }
 
     fn end(mut self: Box<Self>) -> Ending {

@@ -4,20 +4,20 @@
 //! the hang-up of a socket that nobody else holds.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
 use nix::libc;
-use serde::{Deserialize, Serialize};
+use nix::sys::signal::{SigHandler, Signal};
 
 use super::error::{Error, Fault, FaultKind};
-use super::ids::Mapping;
-use super::ops::raw_path;
-use super::remove::{read_answer, remove_tree, spawn_helper};
+use super::journal::{Duties, Journal, Order, PutBack};
+use super::remove::{read_answer, spawn_helper};
 use super::sys;
 use super::wire::{control_from, read_order};
 use crate::protocol;
@@ -26,19 +26,15 @@ use crate::protocol;
 /// they may still write to are removed anyway.
 const PATIENCE_MS: i32 = 10_000;
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Order {
-    Add(#[serde(with = "raw_path")] PathBuf),
-    Forget(#[serde(with = "raw_path")] PathBuf),
-    Watch(libc::pid_t),
-}
-
-/// Paths that are removed when the build ends, killed or not.
+/// Paths that are removed when the build ends, killed or not, and renames that
+/// are undone unless they are settled.
 #[derive(Debug)]
 pub struct Janitor {
     control: UnixStream,
     child: Child,
+    journal: Option<Journal>,
+    /// The same list: should the janitor be killed, the build cleans up itself.
+    duties: Duties,
 }
 
 impl Janitor {
@@ -47,8 +43,40 @@ impl Janitor {
     /// # Errors
     /// [`Error::Io`] if it cannot be executed.
     pub fn start(binary: &Path) -> Result<Janitor, Error> {
-        let (control, child) = spawn_helper(binary, "sandbox-janitor")?;
-        let mut janitor = Janitor { control, child };
+        Janitor::start_with(binary, None)
+    }
+
+    /// As [`start`](Janitor::start), for a build with this name. What there is to
+    /// do is also written to a file in `directory`, where [`recover`] finds it if
+    /// the janitor is killed, too.
+    ///
+    /// # Errors
+    /// As [`start`](Janitor::start). The second value tells why there is no file.
+    ///
+    /// [`recover`]: super::recover
+    pub fn of_build(
+        binary: &Path,
+        directory: &Path,
+        name: &str,
+    ) -> Result<(Janitor, Option<io::Error>), Error> {
+        let (journal, trouble) = match Journal::create(directory, name) {
+            Ok(journal) => (Some(journal), None),
+            Err(error) => (None, Some(error)),
+        };
+        Ok((Janitor::start_with(binary, journal)?, trouble))
+    }
+
+    fn start_with(binary: &Path, journal: Option<Journal>) -> Result<Janitor, Error> {
+        let passed = journal
+            .as_ref()
+            .map(|journal| (journal.path(), journal.file().as_raw_fd()));
+        let (control, child) = spawn_helper(binary, "sandbox-janitor", passed)?;
+        let mut janitor = Janitor {
+            control,
+            child,
+            journal,
+            duties: Duties::default(),
+        };
         read_answer(&mut janitor.control)?;
         Ok(janitor)
     }
@@ -56,7 +84,7 @@ impl Janitor {
     /// Puts an absolute path on the list. Best called before the path is made.
     ///
     /// # Errors
-    /// [`Error::Died`] if the janitor was killed.
+    /// [`Error::Io`] if it cannot be written down.
     pub fn add(&mut self, path: &Path) -> Result<(), Error> {
         self.tell(&Order::Add(path.to_owned()))
     }
@@ -64,9 +92,26 @@ impl Janitor {
     /// Takes a path from the list.
     ///
     /// # Errors
-    /// [`Error::Died`] if the janitor was killed.
+    /// [`Error::Io`] if it cannot be written down.
     pub fn forget(&mut self, path: &Path) -> Result<(), Error> {
         self.tell(&Order::Forget(path.to_owned()))
+    }
+
+    /// Has a rename undone if the build ends before [`settle`](Janitor::settle).
+    /// To be called before the rename.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written down.
+    pub fn put_back(&mut self, rename: PutBack) -> Result<(), Error> {
+        self.tell(&Order::PutBack(rename))
+    }
+
+    /// Has all renames stay.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written down.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        self.tell(&Order::Settle)
     }
 
     /// Has the janitor wait for the end of this process before it removes anything.
@@ -83,9 +128,16 @@ impl Janitor {
     }
 
     fn tell(&mut self, order: &Order) -> Result<(), Error> {
-        protocol::send(&mut self.control, order).map_err(|_| Error::Died {
-            while_: "adding to the janitor's list",
-        })
+        if let Some(journal) = &mut self.journal {
+            journal.write(order).map_err(|source| Error::Io {
+                doing: format!("writing {}", journal.path().display()),
+                source,
+            })?;
+        }
+        self.duties.take(order.clone());
+        // Fails if the janitor was killed; then there is the list.
+        let _ = protocol::send(&mut self.control, order);
+        Ok(())
     }
 
     fn close(&mut self) -> Result<(), Error> {
@@ -93,7 +145,13 @@ impl Janitor {
         let _ = self.control.shutdown(Shutdown::Write);
         let result = read_answer(&mut self.control);
         let _ = self.child.wait();
-        result
+        match result {
+            Err(Error::Died { .. }) => {
+                let journal = self.journal.as_ref().map(Journal::path);
+                finish(&self.duties, journal).map_err(Error::Sandbox)
+            }
+            result => result,
+        }
     }
 }
 
@@ -106,30 +164,46 @@ impl Drop for Janitor {
     }
 }
 
-/// The hidden command `safedib sandbox-janitor FD`.
+/// Does what there is to do, and removes the file that says so.
+fn finish(duties: &Duties, journal: Option<&Path>) -> Result<(), Fault> {
+    duties.carry_out()?;
+    let Some(path) = journal else {
+        return Ok(());
+    };
+    fs::remove_file(path).map_err(|error| {
+        let doing = format!("removing {}", path.display());
+        Fault::new(FaultKind::File, doing, &error)
+    })
+}
+
+/// The hidden command `safedib sandbox-janitor FD [JOURNAL]`.
 pub(super) fn sandbox_janitor(arguments: &[OsString]) -> i32 {
     let Some(mut control) = control_from(arguments) else {
         return 2;
     };
-    let mut paths: Vec<PathBuf> = Vec::new();
+    let journal = arguments.get(1).map(PathBuf::from);
+    // It ends with the build, not before: who signals a whole session means that.
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: SIG_IGN runs no code of ours.
+        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
+    }
+    let mut duties = Duties::default();
     let mut watched: Vec<OwnedFd> = Vec::new();
     if protocol::send(&mut control, &None::<Fault>).is_err() {
         return 1;
     }
     while let Ok(order) = read_order(&mut control) {
         match order {
-            Order::Add(path) => paths.push(path),
-            Order::Forget(path) => paths.retain(|other| *other != path),
             // A process that cannot be opened has ended.
             Order::Watch(pid) => watched.extend(sys::pidfd_open(pid).ok()),
+            order => duties.take(order),
         }
     }
     for process in &watched {
         // Without an answer in time the removal itself tells what is wrong.
         let _ = sys::wait_readable(&[process.as_fd()], PATIENCE_MS);
     }
-    paths.reverse();
-    let result = clean(&paths);
+    let result = finish(&duties, journal.as_deref());
     if let Err(error) = &result {
         eprintln!("safedib: {}", error.doing);
     }
@@ -137,15 +211,4 @@ pub(super) fn sandbox_janitor(arguments: &[OsString]) -> i32 {
     // A dead driver hears nothing.
     let _ = protocol::send(&mut control, &result.err());
     i32::from(failed)
-}
-
-fn clean(paths: &[PathBuf]) -> Result<(), Fault> {
-    if paths.is_empty() {
-        return Ok(());
-    }
-    let fault = |text: String| Fault::new(FaultKind::File, text, &io::ErrorKind::Other.into());
-    // Users without subordinate ids have no trees of such ids.
-    let mapping = Mapping::of_caller().unwrap_or(Mapping::none());
-    remove_tree(Path::new("/proc/self/exe"), &mapping, paths)
-        .map_err(|error| fault(crate::error::Error::from(error).render()))
 }

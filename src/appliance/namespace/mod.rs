@@ -13,6 +13,7 @@ pub mod facts;
 pub mod ids;
 mod init;
 mod janitor;
+mod journal;
 pub mod layout;
 pub mod network;
 pub mod ops;
@@ -27,9 +28,11 @@ mod wire;
 pub use error::Error;
 pub use ids::{map_ids, Mapping};
 pub use janitor::Janitor;
+pub use journal::{recover, PutBack};
 pub use probe::{check, probe, Availability};
 pub use remove::remove_tree;
 pub use running::{forbidding_setting, start, start_watched};
+pub(in crate::appliance) use sys::pidfd_open;
 
 /// Environment variable of the agent: number of its channel's descriptor.
 pub const CHANNEL_VARIABLE: &str = "SAFEDIB_CHANNEL_FD";

@@ -7,6 +7,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -121,6 +122,7 @@ pub(super) fn find_program(name: &str) -> Option<PathBuf> {
 pub(super) struct Network {
     tool: &'static str,
     child: Child,
+    process: OwnedFd,
     output: File,
 }
 
@@ -154,12 +156,22 @@ impl Network {
                 sys::die_with_parent()
             })
         };
-        let child = command.spawn().map_err(io_error)?;
+        let mut child = command.spawn().map_err(io_error)?;
+        let process = sys::pidfd_open(child.id() as libc::pid_t).inspect_err(|_| {
+            // Fails only if it has ended already.
+            let _ = child.kill();
+        });
         Ok(Network {
             tool,
+            process: process.map_err(io_error)?,
             child,
             output,
         })
+    }
+
+    /// Readable when the helper has ended.
+    pub(super) fn process(&self) -> BorrowedFd<'_> {
+        self.process.as_fd()
     }
 
     /// The error to report if the helper has ended.

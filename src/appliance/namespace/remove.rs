@@ -3,7 +3,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -80,7 +80,7 @@ fn removing(path: &Path) -> String {
 }
 
 fn remove_mapped(binary: &Path, mapping: &Mapping, paths: &[&PathBuf]) -> Result<(), Error> {
-    let (mut control, mut child) = spawn_helper(binary, "sandbox-remove")?;
+    let (mut control, mut child) = spawn_helper(binary, "sandbox-remove", None)?;
     let died = Error::Died {
         while_: "removing files",
     };
@@ -105,7 +105,13 @@ fn remove_mapped(binary: &Path, mapping: &Mapping, paths: &[&PathBuf]) -> Result
 
 /// Executes a hidden command of ours with a socket, in an own session: Ctrl-C
 /// must not stop those who clean up.
-pub(super) fn spawn_helper(binary: &Path, name: &str) -> Result<(UnixStream, Child), Error> {
+///
+/// `passed` is a further argument and a descriptor that stays open in it.
+pub(super) fn spawn_helper(
+    binary: &Path,
+    name: &str,
+    passed: Option<(&Path, RawFd)>,
+) -> Result<(UnixStream, Child), Error> {
     let fail = |source| Error::Io {
         doing: format!("executing {} {name}", binary.display()),
         source,
@@ -114,14 +120,17 @@ pub(super) fn spawn_helper(binary: &Path, name: &str) -> Result<(UnixStream, Chi
     let number = theirs.as_raw_fd();
     let mut command = Command::new(binary);
     command.arg0("safedib").arg(name).arg(number.to_string());
+    command.args(passed.map(|(argument, _)| argument));
+    let passed = passed.map(|(_, fd)| fd);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .current_dir("/");
-    // SAFETY: both calls are async-signal-safe and touch no memory of ours.
+    // SAFETY: all calls are async-signal-safe and touch no memory of ours.
     unsafe {
         command.pre_exec(move || {
             libc::setsid();
+            passed.map_or(Ok(()), sys::keep_over_exec)?;
             sys::keep_over_exec(number)
         })
     };

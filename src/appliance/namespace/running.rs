@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -174,7 +174,10 @@ impl Sandbox {
         if let Some(ended) = &self.ended {
             return ended.clone();
         }
-        let how = self.own_ending();
+        let how = self.own_ending().or_else(|| {
+            let failure = self.network.as_mut().and_then(Network::failure);
+            failure.map(|error| error.to_string())
+        });
         if let Some(network) = &mut self.network {
             network.kill();
         }
@@ -227,6 +230,10 @@ impl Running for Sandbox {
 
     fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    fn network(&self) -> Option<BorrowedFd<'_>> {
+        self.network.as_ref().map(Network::process)
     }
 
     fn end(mut self: Box<Self>) -> appliance::Ending {

@@ -110,7 +110,7 @@ pub(super) fn fork_into(namespaces: libc::c_int) -> io::Result<libc::pid_t> {
 ///
 /// # Errors
 /// `ESRCH` if there is no such process.
-pub(super) fn pidfd_open(pid: libc::pid_t) -> io::Result<OwnedFd> {
+pub(in crate::appliance) fn pidfd_open(pid: libc::pid_t) -> io::Result<OwnedFd> {
     // SAFETY: no pointers are passed; the result is checked.
     let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
     // SAFETY: the kernel has just given us this descriptor, nobody else owns it.

@@ -1,6 +1,18 @@
 //! Renames, their undoing, and side files.
 use super::*;
 
+struct Nobody;
+
+impl Keeper for Nobody {
+    fn put_back(&mut self, _: &Path, _: &Path, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 struct Place {
     directory: tempfile::TempDir,
     commit: Commit,
@@ -44,7 +56,9 @@ impl Place {
 
     fn run(&self) -> (Result<(), Error>, Vec<String>) {
         let mut said = Vec::new();
-        let result = self.commit.run(&mut |line| said.push(line.into()));
+        let result = self
+            .commit
+            .run(&mut Nobody, &mut |line| said.push(line.into()));
         (result, said)
     }
 

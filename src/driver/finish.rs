@@ -1,0 +1,125 @@
+//! From the staging directory to where outputs belong.
+
+use std::io;
+use std::path::Path;
+
+use crate::appliance::namespace::{Janitor, PutBack};
+use crate::output;
+use crate::output::commit::{Commit, Keeper, Staged};
+use crate::plan::{Archive, Plan, Step};
+use crate::report::LogWriter;
+use crate::request::{BuildRequest, OutputFormat};
+
+use super::{Error, Workspace, SIDE};
+
+/// Hands what is imported elsewhere to the container engine.
+///
+/// # Errors
+/// The engine's.
+pub(super) fn import(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) -> Result<(), Error> {
+    let packed = plan.steps.iter().find_map(|planned| match &planned.step {
+        Step::PackArchive {
+            archive: Archive::Tar,
+            output,
+        } => Some(output),
+        _ => None,
+    });
+    for output in &plan.outputs {
+        if output.format == OutputFormat::Docker {
+            let tar = workspace.staging.join(packed.unwrap_or(&output.staged));
+            let id = output::docker::import(&tar, &output.shown)?;
+            log.say(&format!("Imported {} as {id}", output.shown));
+        }
+    }
+    Ok(())
+}
+
+/// Moves what there is of the outputs of a failed build to where they belong.
+pub(super) fn keep(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) {
+    let mut kept = false;
+    for output in &plan.outputs {
+        let (from, Some(to)) = (workspace.staging.join(&output.staged), &output.path) else {
+            continue;
+        };
+        match std::fs::rename(&from, to) {
+            Ok(()) => log.say(&format!("Kept {} of the failed build", output.shown)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => log.say(&format!("Cannot keep {}: {error}", output.shown)),
+        }
+        kept = true;
+    }
+    if !kept {
+        log.say("No output had been begun when the build failed: there is none to keep");
+    }
+}
+
+/// Moves all outputs to where they belong, or none.
+///
+/// # Errors
+/// As [`Commit::run`].
+pub(super) fn commit(
+    request: &BuildRequest,
+    plan: &Plan,
+    workspace: &mut Workspace,
+    log: &mut LogWriter,
+) -> Result<(), Error> {
+    let outputs = plan
+        .outputs
+        .iter()
+        .filter_map(|output| {
+            Some(Staged {
+                file: output.staged.clone(),
+                destination: output.path.clone()?,
+                shown: output.shown.clone(),
+            })
+        })
+        .collect();
+    let side = workspace.staging.join(SIDE);
+    let (written, absent): (Vec<_>, Vec<_>) = plan
+        .hook_outputs
+        .iter()
+        .partition(|output| side.join(&output.file).is_file());
+    for output in absent {
+        log.say(&format!(
+            "WARNING safedib: no hook has written {}",
+            output.shown
+        ));
+    }
+    // In a directory of their own they are like any other file of hooks.
+    let beside = written
+        .into_iter()
+        .filter(|_| request.side_directory.is_none());
+    let from_hooks = beside.map(|output| Staged {
+        file: format!("{SIDE}/{}", output.file),
+        destination: output.path.clone(),
+        shown: output.shown.clone(),
+    });
+    let commit = Commit {
+        outputs,
+        from_hooks: from_hooks.collect(),
+        side: Some((side, request.image_path().directory)),
+        staging: workspace.staging.clone(),
+        checksums: request.checksums,
+        overwrite: request.overwrite_old_image,
+    };
+    let mut keeper = JanitorKeeps(&mut workspace.janitor);
+    Ok(commit.run(&mut keeper, &mut |message| log.say(message))?)
+}
+
+/// The janitor undoes renames if this process is killed among them.
+struct JanitorKeeps<'a>(&'a mut Janitor);
+
+impl Keeper for JanitorKeeps<'_> {
+    fn put_back(&mut self, from: &Path, to: &Path, backup: bool) -> io::Result<()> {
+        let rename = PutBack {
+            from: from.into(),
+            to: to.into(),
+            backup,
+        };
+        self.0.put_back(rename).map_err(io::Error::other)
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        self.0.settle().map_err(io::Error::other)
+    }
+}
