@@ -19,6 +19,7 @@ use crate::appliance::{microvm, Scratch, WorkDir};
 use crate::blockdev::table::random_uuid;
 use crate::helpers;
 use crate::plan::{Abilities, ApplianceKind, Plan, PlanInputs, SessionPaths};
+use crate::protocol::OwnCache;
 use crate::report::LogWriter;
 use crate::request::{BuildRequest, Generation};
 
@@ -245,6 +246,7 @@ struct Workspace {
     machine_dirs: Option<[WorkDir; 2]>,
     /// The copy of the helper drive.
     drive: Option<PathBuf>,
+    own_cache: Option<OwnCache>,
     janitor: Janitor,
 }
 
@@ -304,12 +306,17 @@ impl Workspace {
                 source,
             })?;
         }
+        let own_cache = workspace::own_cache(request, suffix);
+        if let Some(cache) = &own_cache {
+            janitor.add(&cache.own)?;
+        }
         log.say(&format!("Building in {}", work_dirs[0].path.display()));
         Ok(Workspace {
             staging,
             work_dirs,
             machine_dirs,
             drive,
+            own_cache,
             janitor,
         })
     }

@@ -67,8 +67,20 @@ pub struct Session {
     /// what `break_cmd` leaves there after an error.
     #[serde(default)]
     pub scratch: Vec<PathBuf>,
+    /// The build's own place in the image cache; `None`: nobody else uses the cache.
+    #[serde(default)]
+    pub own_cache: Option<OwnCache>,
     /// What is done, in order.
     pub steps: Vec<Step>,
+}
+
+/// A directory of the image cache that belongs to one build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnCache {
+    /// `DIB_IMAGE_CACHE`.
+    pub shared: PathBuf,
+    /// The directory, below it; it may not exist, and goes with the build.
+    pub own: PathBuf,
 }
 
 /// Messages to an agent.

@@ -19,8 +19,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::plan::{self, Step};
-use crate::protocol::{FromAgent, Session};
+use crate::protocol::{FromAgent, OwnCache, Session};
 
+mod archives;
 mod breaks;
 mod channel;
 mod context;
@@ -106,7 +107,8 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
     };
     let steps = session.steps;
     let mut running = 0;
-    let result = prepare(&mut context, session.python.as_deref()).and_then(|()| {
+    let (python, cache) = (session.python.as_deref(), session.own_cache.as_ref());
+    let result = prepare(&mut context, python, cache).and_then(|()| {
         steps.iter().enumerate().try_for_each(|(index, step)| {
             running = index;
             execute(&mut context, index, step.clone())
@@ -138,8 +140,13 @@ fn rescue(context: &mut Context, steps: &[Step], failed: usize, output: &str) {
     }
 }
 
-fn prepare(context: &mut Context, python: Option<&Path>) -> Result<(), Error> {
+fn prepare(
+    context: &mut Context,
+    python: Option<&Path>,
+    cache: Option<&OwnCache>,
+) -> Result<(), Error> {
     install::install(python)?;
+    cache.map_or(Ok(()), archives::announce)?;
     if devnodes::are_real() {
         return Ok(());
     }
@@ -154,7 +161,15 @@ fn prepare(context: &mut Context, python: Option<&Path>) -> Result<(), Error> {
 fn execute(context: &mut Context, index: usize, step: Step) -> Result<(), Error> {
     context.log.send(&FromAgent::StepStarted { index })?;
     let began = Instant::now();
-    dispatch::execute(context, step)?;
+    let runs_apt = matches!(step, Step::RunHooks { .. } | Step::InstallPackages { .. });
+    let done = dispatch::execute(context, step);
+    if runs_apt {
+        // Without it the next build fetches packages again.
+        if let Err(error) = archives::publish() {
+            context.say(format!("WARNING safedib: {error}"))?;
+        }
+    }
+    done?;
     let seconds = began.elapsed().as_secs_f64();
     context
         .log

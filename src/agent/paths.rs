@@ -24,5 +24,9 @@ pub const CYLINDERS: &str = "/run/safedib/cylinders";
 pub const PYTHON_OLD: &str = "/run/safedib/python-old";
 /// Placeholders of device nodes, see [`crate::output::nodes`].
 pub const NODES: &str = "/run/safedib/nodes";
+/// Link to `DIB_IMAGE_CACHE`, if builds at the same time share it.
+pub const SHARED_CACHE: &str = "/run/safedib/shared-cache";
+/// Link to the build's own directory in it.
+pub const OWN_CACHE: &str = "/run/safedib/own-cache";
 /// What the chroot shim mounted, a path per line, for the agent to unmount.
 pub const CHROOT_DEVICES: &str = "/run/safedib/chroot-devices";

@@ -225,6 +225,7 @@ impl Drive {
             breaks: Default::default(),
             rescue: None,
             scratch: Vec::new(),
+            own_cache: None,
             steps: vec![step],
         };
         let end = session::run(&*running, session, log, &mut Timings::default());

@@ -164,6 +164,7 @@ fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Works
         scratch: own_directories(request)
             .map(|scratch| scratch.collect_at)
             .collect(),
+        own_cache: workspace.own_cache.clone(),
         steps: steps.iter().map(|planned| planned.step.clone()).collect(),
     }
 }

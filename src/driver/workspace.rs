@@ -7,6 +7,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::appliance::WorkDir;
+use crate::protocol::OwnCache;
 use crate::request::BuildRequest;
 
 use super::Error;
@@ -95,6 +96,16 @@ pub(super) fn machine_dirs(request: &BuildRequest, suffix: &str) -> [WorkDir; 2]
     let disk = request.tmp_dir.join(format!("dib_machine.{suffix}"));
     directories[0].on_disk = Some(disk);
     directories
+}
+
+/// The build's own place in the image cache, unless the cache is a helper
+/// drive's, which one build at a time has.
+pub(super) fn own_cache(request: &BuildRequest, suffix: &str) -> Option<OwnCache> {
+    let shared = &request.image_cache;
+    request.helper_drive.is_none().then(|| OwnCache {
+        shared: shared.clone(),
+        own: shared.join(format!(".safedib-{suffix}")),
+    })
 }
 
 /// Creates a directory of the caller that hooks write to.

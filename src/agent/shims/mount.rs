@@ -8,19 +8,58 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::exec_real;
-use crate::agent::mounts;
+use super::{complain, exec_real};
+use crate::agent::{archives, mounts};
 
 /// Group `tty`, which has this number in every distribution.
 const TTY: &str = "gid=5";
 
-/// Runs the real mount; a bind of `/dev` becomes recursive, and the group of a
-/// devpts one that exists here.
+/// Runs the real mount; a bind of `/dev` becomes recursive, the group of a devpts
+/// one that exists here, and apt's archives the build's own.
 pub(super) fn mount(arguments: Vec<OsString>) -> ExitCode {
-    exec_real("mount", &with_own_group(recursive(arguments)))
+    match with_own_archives(with_own_group(recursive(arguments))) {
+        Ok(arguments) => exec_real("mount", &arguments),
+        Err(error) => {
+            let text = "cannot give the build apt archives of its own";
+            complain("mount", format_args!("{text}: {error}"));
+            // mount(8): a mount failed
+            ExitCode::from(32)
+        }
+    }
+}
+
+/// A bind of shared apt archives becomes one of the build's own.
+fn with_own_archives(mut arguments: Vec<OsString>) -> io::Result<Vec<OsString>> {
+    if let Some((source, target)) = bind_of(&arguments) {
+        let target = Path::new(&arguments[target]);
+        if let Some(own) = archives::view(Path::new(&arguments[source]), target)? {
+            arguments[source] = own.into();
+        }
+    }
+    Ok(arguments)
+}
+
+/// Where source and target of a plain bind are among the arguments.
+fn bind_of(arguments: &[OsString]) -> Option<(usize, usize)> {
+    let mut binds = false;
+    let mut operands = Vec::new();
+    for (index, argument) in arguments.iter().enumerate() {
+        match argument.to_str() {
+            Some("--bind" | "-B" | "-obind") => binds = true,
+            Some("bind") if index > 0 && arguments[index - 1] == "-o" => binds = true,
+            Some("-o") => {}
+            Some(option) if option.starts_with('-') => return None,
+            _ => operands.push(index),
+        }
+    }
+    match operands[..] {
+        [source, target] if binds => Some((source, target)),
+        _ => None,
+    }
 }
 
 fn with_own_group(mut arguments: Vec<OsString>) -> Vec<OsString> {
@@ -141,6 +180,21 @@ mod tests {
             ("-t vfat -o gid=7 /dev/x /t", "-t vfat -o gid=7 /dev/x /t"),
         ] {
             assert_eq!(with_own_group(words(line)), words(expected));
+        }
+    }
+
+    #[test]
+    fn plain_binds_are_told_from_other_mounts() {
+        for (line, expected) in [
+            ("--bind /a /b", Some((1, 2))),
+            ("/a /b --bind", Some((0, 1))),
+            ("-o bind /a /b", Some((2, 3))),
+            ("-o ro /a /b", None),
+            ("--bind -o ro /a /b", None),
+            ("-t proc none /b", None),
+            ("--bind /a", None),
+        ] {
+            assert_eq!(bind_of(&words(line)), expected, "{line}");
         }
     }
 
