@@ -3,13 +3,20 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::request::Checksums;
 
 use super::checksum;
 use super::error::io_error;
 use super::Error;
+
+/// How long another build may take for its renames. Somebody else, such as a
+/// caller's own `flock DIRECTORY disk-image-create`, may hold the lock for ever.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A file that goes from the staging directory to its final name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +82,9 @@ impl Commit {
                 .and_then(|file| file.sync_data())
                 .map_err(io_error("write out", &path))?;
         }
+        // Builds of the same name that end together leave what they would have
+        // left one after the other, and no image with another's checksums.
+        let _alone = self.lock(say);
         let mut moves = Moves {
             keeper,
             done: Vec::new(),
@@ -92,6 +102,26 @@ impl Commit {
             say(&format!("Image file {} created...", output.shown));
         }
         Ok(())
+    }
+
+    /// Keeps other builds from renaming in the outputs' directory, where that works.
+    fn lock(&self, say: &mut dyn FnMut(&str)) -> Option<Flock<File>> {
+        let directory = self.staging.parent()?;
+        let mut file = File::open(directory).ok()?;
+        let deadline = Instant::now() + PATIENCE;
+        let errno = loop {
+            file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Some(lock),
+                Err((file, Errno::EWOULDBLOCK)) if Instant::now() < deadline => file,
+                Err((_, errno)) => break errno,
+            };
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        say(&format!(
+            "WARNING safedib: cannot lock {} ({errno}): going on without",
+            directory.display()
+        ));
+        None
     }
 
     /// Writes checksum files into the staging directory; they move with the rest.

@@ -68,7 +68,14 @@ pub(super) fn choose(
     qemu: &Path,
     probe: &mut dyn FnMut() -> Result<(), Error>,
 ) -> Result<Choice, Error> {
-    let why = match known(machine, Some(kernel), qemu) {
+    let mut kvm = known(machine, Some(kernel), qemu);
+    let _lock;
+    if kvm == Kvm::Untried {
+        // One build tries; others that begin meanwhile wait for the answer.
+        _lock = cache::lock(&machine.cache, true)?;
+        kvm = known(machine, Some(kernel), qemu);
+    }
+    let why = match kvm {
         Kvm::Works => return Ok(works()),
         Kvm::Forbidden(by) => format!("{by} asks for it"),
         Kvm::Closed(why) => format!("cannot open {DEVICE}: {why}"),
@@ -110,11 +117,11 @@ fn one_line(error: &Error) -> String {
     text.lines().collect::<Vec<_>>().join(" ").trim().to_owned()
 }
 
-/// Writes the record, and removes those of other boots.
+/// Writes the record, and removes those of other boots; the cache is locked.
 fn remember(directory: &Path, record: &Path, text: &str) -> Result<(), Error> {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with("kvm-") {
-            // Another build may have removed it.
+            // What stays is only untidy.
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -128,17 +135,50 @@ fn remember(directory: &Path, record: &Path, text: &str) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_order_for_tcg_is_not_probed() {
-        let machine = Machine {
-            force_tcg: Some("--appliance"),
+    fn machine(force_tcg: Option<&'static str>, cache: PathBuf) -> Machine {
+        Machine {
+            force_tcg,
             memory_mib: 1,
             processors: None,
             packages: Vec::new(),
             supermin_d: None,
-            cache: "/nonexistent".into(),
+            cache,
             hypervisor: None,
+        }
+    }
+
+    #[test]
+    fn builds_that_begin_together_try_once() {
+        if let Err(error) = OpenOptions::new().read(true).write(true).open(DEVICE) {
+            eprintln!("cannot open {DEVICE} ({error}): not tested");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let machine = machine(None, directory.path().into());
+        let tries = std::sync::atomic::AtomicUsize::new(0);
+        let choose = || {
+            let mut probe = || {
+                tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(200));
+                Err(Error::NoKernel)
+            };
+            let paths = ["/k", "/q"].map(Path::new);
+            choose(&machine, paths[0], paths[1], &mut probe).unwrap()
         };
+        std::thread::scope(|scope| {
+            let builds: Vec<_> = (0..4).map(|_| scope.spawn(choose)).collect();
+            for build in builds {
+                let choice = build.join().unwrap();
+                assert_eq!(choice.accel, Accel::Tcg);
+                assert!(choice.why.contains("no kernel"), "{}", choice.why);
+            }
+        });
+        assert_eq!(tries.into_inner(), 1);
+    }
+
+    #[test]
+    fn an_order_for_tcg_is_not_probed() {
+        let machine = machine(Some("--appliance"), "/nonexistent".into());
         let mut probe = || panic!("no probe");
         let choice = choose(&machine, Path::new("/k"), Path::new("/q"), &mut probe).unwrap();
         assert_eq!(choice.accel, Accel::Tcg);

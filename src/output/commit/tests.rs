@@ -63,14 +63,21 @@ impl Place {
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.directory.path()).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name != ".staging")
-            .collect();
-        names.sort();
+        let mut names = names_of(self.directory.path(), "");
+        names.retain(|name| name != ".staging");
         names
     }
+}
+
+/// The names in a directory that end like this, sorted.
+fn names_of(directory: &Path, ending: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(ending))
+        .collect();
+    names.sort();
+    names
 }
 
 #[test]
@@ -201,4 +208,68 @@ fn what_a_build_is_about_may_come_from_hooks() {
 fn stamps() {
     assert_eq!(old_name("a/b.c.tar", "S"), "a/b.c-S.tar");
     assert_eq!(local_stamp(0).len(), 19);
+}
+
+#[test]
+fn builds_of_one_name_that_end_together_do_not_mix() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let commit = |number: usize| {
+        let staging = path(&format!(".staging{number}"));
+        std::fs::create_dir(&staging).unwrap();
+        let output = |kind: &str| {
+            let text = format!("{kind} of {number}");
+            std::fs::write(staging.join(format!("img.{kind}")), text).unwrap();
+            Staged {
+                file: format!("img.{kind}"),
+                destination: path(&format!("img.{kind}")),
+                shown: format!("img.{kind}"),
+            }
+        };
+        Commit {
+            outputs: ["qcow2", "raw"].map(output).into(),
+            staging: staging.clone(),
+            from_hooks: Vec::new(),
+            side: None,
+            checksums: Checksums {
+                md5: true,
+                sha256: false,
+            },
+            overwrite: false,
+        }
+    };
+    const BUILDS: usize = 8;
+    std::thread::scope(|scope| {
+        for number in 0..BUILDS {
+            let commit = commit(number);
+            scope.spawn(move || commit.run(&mut |_| {}).unwrap());
+        }
+    });
+    for kind in ["qcow2", "raw"] {
+        let images = names_of(directory.path(), &format!(".{kind}"));
+        assert_eq!(images.len(), BUILDS, "{images:?}");
+        for image in images {
+            let sum = std::fs::read_to_string(path(&format!("{image}.md5"))).unwrap();
+            let md5 = Checksums {
+                md5: true,
+                sha256: false,
+            };
+            let digests = checksum::digests(&path(&image), md5).unwrap();
+            assert!(sum.starts_with(&digests.md5.unwrap()), "{image}");
+        }
+    }
+    let of = |kind: &str| std::fs::read_to_string(path(&format!("img.{kind}"))).unwrap();
+    assert_eq!(of("qcow2").replace("qcow2", "raw"), of("raw"));
+}
+
+/// A caller's own lock is waited for, not for ever.
+#[test]
+fn a_lock_of_somebody_else_only_delays() {
+    let place = place(&["raw"]);
+    let file = File::open(place.directory.path()).unwrap();
+    let _lock = Flock::lock(file, FlockArg::LockExclusive).unwrap();
+    let (result, said) = place.run();
+    result.unwrap();
+    assert!(said[0].contains("going on without"), "{said:?}");
+    assert_eq!(place.names(), ["img.raw"]);
 }
