@@ -136,7 +136,8 @@ fn command(run: &Run, builds: usize) -> Command {
 fn start(run: &Run, name: &str, output: &str, builds: usize) -> Child {
     let mut command = command(run, builds);
     command
-        .args(["-n", "-t", "tar,qcow2", "--checksum", "-o", output])
+        .args(["-n", "-u", "-t", "tar,qcow2", "--checksum"])
+        .args(["-o", output])
         .args(ELEMENTS)
         .env("OF", name)
         .stdout(Stdio::piped())
@@ -212,44 +213,43 @@ fn check_disk(run: &Run, image: &str, name: &str) {
     fs::remove_file(&raw).unwrap();
 }
 
-#[test]
-fn four_processes_do_not_disturb_each_other() {
-    for caller in callers() {
-        let alone = built_alone(&caller);
-        for _ in 0..ROUNDS {
-            let run = place(&caller, "disk-image-create");
-            let builds: Vec<Child> = NAMES
-                .iter()
-                .map(|name| start(&run, name, name, NAMES.len()))
-                .collect();
-            finish(builds);
-            check_images(&run, &alone);
-            check_cache(&run, &NAMES);
-        }
-    }
+/// Builds all images at once, each with a process of its own.
+fn four_processes(caller: &Caller) -> Run {
+    let run = place(caller, "disk-image-create");
+    finish(NAMES.map(|name| start(&run, name, name, NAMES.len())));
+    run
+}
+
+/// Builds all images at once, with one command.
+fn four_jobs(caller: &Caller) -> Run {
+    let run = place(caller, "diskimage-builder");
+    let elements = ELEMENTS.join(", ");
+    let image = |name: &&str| {
+        format!(
+            "- {{imagename: {name}, types: [tar, qcow2], skip-base: true, checksum: true,\n\
+             \x20  environment: {{OF: '{name}'}}, elements: [{elements}],\n\
+             \x20  uncompressed: true}}\n"
+        )
+    };
+    let text: String = NAMES.iter().map(image).collect();
+    fs::write(run.dir.join("images.yaml"), text).unwrap();
+    let mut command = command(&run, NAMES.len());
+    command.args(["-j", "4", "images.yaml"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    finish([command.spawn().unwrap()]);
+    run
 }
 
 #[test]
-fn four_jobs_of_one_command_do_not_disturb_each_other() {
+fn four_builds_do_not_disturb_each_other() {
     for caller in callers() {
         let alone = built_alone(&caller);
         for _ in 0..ROUNDS {
-            let run = place(&caller, "diskimage-builder");
-            let image = |name: &&str| {
-                format!(
-                    "- imagename: {name}\n  types: [tar, qcow2]\n  skip-base: yes\n  checksum: yes\n\
-                     \x20 environment: {{OF: '{name}'}}\n  elements: [{}]\n",
-                    ELEMENTS.join(", ")
-                )
-            };
-            let text: String = NAMES.iter().map(image).collect();
-            fs::write(run.dir.join("images.yaml"), text).unwrap();
-            let mut command = command(&run, NAMES.len());
-            command.args(["-j", "4", "images.yaml"]);
-            command.stdout(Stdio::piped()).stderr(Stdio::piped());
-            finish([command.spawn().unwrap()]);
-            check_images(&run, &alone);
-            check_cache(&run, &NAMES);
+            for build in [four_processes, four_jobs] {
+                let run = build(&caller);
+                check_images(&run, &alone);
+                check_cache(&run, &NAMES);
+            }
         }
     }
 }
