@@ -1,10 +1,10 @@
 """Runs nodepool's own code over our disk-image-create.
 
-usage: nodepool_build.py NODEPOOL IMAGES LOGS NAME BUILD TYPES ELEMENTS
+usage: nodepool_build.py NODEPOOL IMAGES LOGS NAME BUILD TYPES ELEMENTS COMMAND
 
 NODEPOOL is nodepool's source tree. Its `BuildWorker._buildImage` builds the
-image NAME-BUILD of TYPES (a comma list) from ELEMENTS in the directory IMAGES,
-and writes its log to LOGS. Prints as JSON what it thinks of the build, and what
+image NAME-BUILD of TYPES (a comma list) from ELEMENTS in the directory IMAGES
+with COMMAND, our disk-image-create, and writes its log to LOGS. Prints as JSON what it thinks of the build, and what
 `DibImageFile` finds; `CleanupWorker.deleteLocalBuild` then removes the build.
 Modules that builder.py imports and that a build does not use are empty here:
 they need ZooKeeper and the SDKs of clouds.
@@ -17,7 +17,7 @@ import sys
 import types
 from unittest import mock
 
-tree, images, logs, name, build, kinds, elements = sys.argv[1:]
+tree, images, logs, name, build, kinds, elements, command = sys.argv[1:]
 
 
 class Record:
@@ -54,7 +54,7 @@ image = types.SimpleNamespace(
     env_vars={"OF": "nodepool"},
     elements=elements,
     image_types=set(kinds.split(",")),
-    dib_cmd="disk-image-create",
+    dib_cmd=command,
     build_timeout=600,
     username="zuul",
     python_path="auto",

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
-use common::{callers, tool, Caller, Run};
+use common::{callers, copy_tree, tool, Caller, Run};
 
 const BUILD: &str = "fake-0000000001";
 /// How long after the end of a build its pipe may hang up.
@@ -66,10 +66,16 @@ fn prepare(caller: &Caller) -> Run {
         .element_file("fails", "install.d/90-fail", "#!/bin/bash\nexit 3\n")
 }
 
-fn start(run: Run, types: &[&str], elements: &str) -> Build {
+/// The directory of nodepool's images, empty.
+fn images_of(run: &Run) -> PathBuf {
     let images = run.dir.parent().unwrap().join("images");
     fs::create_dir(&images).unwrap();
     run.give(&images);
+    images
+}
+
+fn start(run: Run, types: &[&str], elements: &str) -> Build {
+    let images = images_of(&run);
     // What a service has, and what nodepool adds.
     let run = run
         .args(words(types, &images, &format!("-n {elements}")))
@@ -255,6 +261,58 @@ fn the_pipe_hangs_up_and_nothing_is_left_when_the_top_process_is_killed() {
             build.child.kill().unwrap();
             assert_eq!(build.hang_up(GRACE), -9, "{}", build.log);
             build.assert_nothing_made();
+        }
+    }
+}
+
+/// `_buildImage`, and what finds and removes images, in nodepool's own words.
+#[test]
+fn nodepools_own_code_takes_what_we_build() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fixture = repository.join("upstream-fixtures/cache/nodepool-11.0.0");
+    assert!(fixture.exists(), "run scripts/fetch-fixtures first");
+    for caller in callers() {
+        for (types, elements, built) in [
+            ("qcow2,raw", "-n safedib-fake-os manifest", true),
+            ("raw", "-n safedib-fake-os leaves fails", false),
+        ] {
+            let run = prepare(&caller);
+            let (home, images) = (run.home(), images_of(&run));
+            // A clone may lie where the ordinary user cannot read.
+            copy_tree(&fixture, &home.join("source"));
+            let script = home.join("nodepool_build.py");
+            let own = repository.join("compat-tests/nodepool_build.py");
+            fs::copy(own, &script).unwrap();
+            let [script, source, images, logs] =
+                [script, home.join("source"), images, home].map(|path| path.display().to_string());
+            let run = run.through(&[
+                "/usr/bin/python3",
+                "-B",
+                &script,
+                &source,
+                &images,
+                &logs,
+                "fake",
+                "0000000001",
+                types,
+                elements,
+            ]);
+            let outcome = run.run().success();
+            let answer: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+            let state = if built { "ready" } else { "failed" };
+            assert_eq!(answer["state"], state, "{outcome}");
+            assert_eq!(answer["left"], serde_json::json!([]), "{outcome}");
+            let found = answer["found"].as_object().unwrap();
+            let expected: Vec<&str> = types.split(',').filter(|_| built).collect();
+            assert_eq!(found.keys().collect::<Vec<_>>(), expected, "{outcome}");
+            for file in found.values() {
+                for (at, length) in [(1, 32), (2, 64)] {
+                    assert_eq!(file[at].as_str().unwrap().len(), length, "{outcome}");
+                }
+            }
+            let log = fs::read_to_string(run.home().join("build.log")).unwrap();
+            let status = if built { 0 } else { 3 };
+            assert!(log.ends_with(&format!("Exit code: {status}\n")), "{log}");
         }
     }
 }
