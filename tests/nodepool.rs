@@ -182,12 +182,12 @@ impl Build {
         if manifest.exists() {
             fs::remove_dir_all(manifest).unwrap();
         }
-        assert_eq!(self.files(), [PathBuf::new(); 0]);
+        assert_eq!(self.files(), Vec::<PathBuf>::new());
     }
 
     /// After a failure nodepool finds no image, and removes nothing else.
     fn assert_nothing_made(&self) {
-        assert_eq!(self.files(), [PathBuf::new(); 0], "{}", self.log);
+        assert_eq!(self.files(), Vec::<PathBuf>::new(), "{}", self.log);
         let cache = self.run.home().join(".cache/image-create");
         let left: Vec<_> = fs::read_dir(&cache).into_iter().flatten().collect();
         assert!(left.is_empty(), "{left:?}");

@@ -152,7 +152,7 @@ pub fn surroundings() -> Vec<(String, String)> {
 }
 
 /// A build with upstream's elements, from the tree and with the packages in the
-/// cache of `first`, if there is one. No file is shared: apt locks them.
+/// cache of `first`, if there is one, of which each has a copy.
 fn build(image: &Image, first: Option<&Run>, plan: &Plan) -> Run {
     let mut run = Run::new(
         &plan.caller,
