@@ -12,6 +12,7 @@
 //! * [`report`]: log lines as upstream prints them, and timings.
 //! * [`protocol`]: what driver and agent say to each other.
 //! * [`check`]: reads somebody's elements for what will not work here.
+//! * [`lint`]: common mistakes in the files of elements.
 //! * [`plan`]: the ordered steps that follow from a request.
 //! * [`request`]: what the user asked for, raw and resolved.
 //! * [`elements`]: finding elements, dependencies, hooks.
@@ -29,6 +30,7 @@ pub mod driver;
 pub mod elements;
 pub mod error;
 pub mod helpers;
+pub mod lint;
 pub mod output;
 pub mod plan;
 pub mod protocol;

@@ -11,6 +11,8 @@ use std::process::{Command, Output, Stdio};
 use nix::unistd::{access, AccessFlags};
 use walkdir::WalkDir;
 
+use crate::lint;
+
 use super::report::Report;
 
 /// Something below a directory; links are neither file nor directory.
@@ -25,6 +27,13 @@ pub(super) struct File {
 impl File {
     pub(super) fn shown(&self) -> &[u8] {
         self.path.as_os_str().as_bytes()
+    }
+
+    pub(super) fn linted(&self) -> lint::File<'_> {
+        lint::File {
+            path: &self.path,
+            executable: self.is_executable(),
+        }
     }
 
     pub(super) fn name(&self) -> &[u8] {

@@ -1,17 +1,14 @@
 //! `dib-lint`: common mistakes in elements, found as upstream's script finds
 //! them, but without starting programs for each file.
 
-mod checks;
-mod exclusions;
+mod echo;
 mod files;
-mod ini;
-mod json;
-mod python;
+mod linter;
 mod report;
-mod shell;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -20,12 +17,12 @@ use std::process::ExitCode;
 use thiserror::Error;
 
 use crate::error::Explain;
+use crate::lint::{self, check_json, first_line, python, Exclusions};
 use crate::yaml;
 
 use super::{fail, print};
-use exclusions::Exclusions;
 use files::{File, Ignored};
-use python::Linter;
+use linter::Linter;
 use report::Report;
 
 const ELEMENTS_DIR: (&str, &str) = ("ELEMENTS_DIR", "diskimage_builder/elements");
@@ -112,13 +109,11 @@ fn lint(name: &str, flake8: bool) -> Result<bool, Failure> {
         report.labelled(b"Checking ", &file.path);
         if let Some(content) = file.read(&mut report) {
             let exclusions = tree.global.and_of(&content);
-            pythons += usize::from(checks::script(
-                file,
-                &content,
-                &exclusions,
-                &linter,
-                &mut report,
-            ));
+            pythons += usize::from(python::is_shebang(&first_line(&content)));
+            let python = |path: &Path, content: &[u8]| linter.check(path, content);
+            for fault in lint::script(&file.linted(), &content, &exclusions, &python) {
+                report.fault(file, &fault);
+            }
         }
     }
     report.line(b"Checking indents...");
@@ -162,6 +157,11 @@ fn roots((variable, default): (&str, &str)) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Whether a file is a Python script; unreadable ones are none.
+fn is_python(path: &Path) -> bool {
+    fs::read(path).is_ok_and(|content| python::is_shebang(&first_line(&content)))
+}
+
 /// All that is looked at.
 struct Tree {
     elements: Vec<File>,
@@ -192,7 +192,7 @@ impl Tree {
             elements,
             library,
             ignored,
-            global: Exclusions::global(),
+            global: Exclusions::of(Path::new(".")),
         }
     }
 
@@ -207,7 +207,7 @@ impl Tree {
     /// Paths of the Python scripts among them that git does not ignore.
     fn scripts(&self) -> Vec<&Path> {
         self.hooks()
-            .filter(|file| !self.ignored.contains(file) && python::is_script(&file.path))
+            .filter(|file| !self.ignored.contains(file) && is_python(&file.path))
             .map(|file| file.path.as_path())
             .collect()
     }
@@ -233,7 +233,9 @@ impl Tree {
             }
             if let Some(content) = file.read(report) {
                 let exclusions = self.global.and_of(&content);
-                checks::layout(file, &content, &exclusions, report);
+                for fault in lint::layout(&content, &exclusions) {
+                    report.fault(file, &fault);
+                }
             }
         }
         let markdown: Vec<&[u8]> = self
@@ -267,7 +269,9 @@ impl Tree {
             let reason = match (std::str::from_utf8(&content), format) {
                 (Err(error), _) => Some(error.to_string()),
                 (Ok(text), "yaml") => yaml::load(text).err().map(|error| error.to_string()),
-                (Ok(text), _) => json::check(text).err(),
+                (Ok(text), _) => check_json(text)
+                    .err()
+                    .map(|(line, reason)| format!("{reason} (line {line})")),
             };
             if let Some(reason) = reason {
                 report.note(&format!("{}: {reason}", file.path.display()));

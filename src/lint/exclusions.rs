@@ -2,19 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
-use super::{ini, shell};
+use super::{ini, text};
 
 const MARK: &[u8] = b"# dib-lint: disable=";
 
 /// Names of tests that are switched off.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Exclusions(BTreeSet<String>);
+pub struct Exclusions(BTreeSet<String>);
 
 impl Exclusions {
-    /// Those of `./tox.ini`.
-    pub(super) fn global() -> Exclusions {
-        let text = fs::read("tox.ini").unwrap_or_default();
+    /// Those of a directory's `tox.ini`, if it has one.
+    pub fn of(directory: &Path) -> Exclusions {
+        let text = fs::read(directory.join("tox.ini")).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let mut section = ini::section(&text, "dib-lint").unwrap_or_default();
         let ignored = section.remove("ignore").unwrap_or_default();
@@ -22,9 +23,9 @@ impl Exclusions {
     }
 
     /// With those that a file's own comments name.
-    pub(super) fn and_of(&self, content: &[u8]) -> Exclusions {
+    pub fn and_of(&self, content: &[u8]) -> Exclusions {
         let mut all = self.clone();
-        for line in shell::lines(content) {
+        for line in text::lines(content) {
             if let Some(names) = line.strip_prefix(MARK) {
                 let names = String::from_utf8_lossy(names);
                 let names = names.replace(&*String::from_utf8_lossy(MARK), "");
@@ -34,7 +35,8 @@ impl Exclusions {
         all
     }
 
-    pub(super) fn has(&self, test: &str) -> bool {
+    /// Whether a test is switched off.
+    pub fn has(&self, test: &str) -> bool {
         self.0.contains(test)
     }
 }

@@ -9,112 +9,32 @@ mod physical;
 mod statement;
 mod tokens;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::files::File;
-use super::report::Report;
-use super::{shell, Failure};
-use config::Config;
+pub use config::Config;
 use tokens::{Kind, Place, Token};
 
 /// Whether a first line names Python. Upstream asks file(1), which for all
 /// elements of 0.1.46 to 3.43.0 comes to the same.
-pub(super) fn is_shebang(first: &[u8]) -> bool {
+pub fn is_shebang(first: &[u8]) -> bool {
     first.starts_with(b"#!") && first.windows(6).any(|word| word == b"python")
-}
-
-/// The same of a file; unreadable ones are none.
-pub(super) fn is_script(path: &Path) -> bool {
-    fs::read(path).is_ok_and(|content| is_shebang(&shell::first_line(&content)))
-}
-
-/// Who looks at Python scripts.
-pub(super) enum Linter {
-    /// The checks here.
-    Own(Box<Config>),
-    /// flake8 has looked at all: its lines for each file.
-    Flake8(BTreeMap<PathBuf, Vec<Vec<u8>>>),
-}
-
-impl Linter {
-    /// Our own checks with flake8's settings for the working directory.
-    pub(super) fn own(report: &mut Report) -> Linter {
-        let (config, unknown) = Config::find();
-        for option in unknown {
-            report.note(&format!(
-                "the setting '{option}' of flake8 has no effect without --flake8"
-            ));
-        }
-        Linter::Own(Box::new(config))
-    }
-
-    /// Runs flake8 once over all scripts.
-    pub(super) fn flake8(scripts: Vec<&Path>) -> Result<Linter, Failure> {
-        let mut found: BTreeMap<PathBuf, Vec<Vec<u8>>> = BTreeMap::new();
-        if scripts.is_empty() {
-            return Ok(Linter::Flake8(found));
-        }
-        let output = Command::new("flake8")
-            .args(["--format=default", "--"])
-            .args(&scripts)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(Failure::Flake8)?;
-        for line in shell::lines(&output.stdout) {
-            let owner = scripts.iter().find(|path| {
-                let rest = line.strip_prefix(path.as_os_str().as_bytes());
-                rest.is_some_and(|rest| rest.first() == Some(&b':'))
-            });
-            if let Some(path) = owner {
-                found
-                    .entry(path.to_path_buf())
-                    .or_default()
-                    .push(line.to_vec());
-            }
-        }
-        if !output.status.success() && found.is_empty() {
-            let said = String::from_utf8_lossy(&output.stderr)
-                .trim_end()
-                .to_owned();
-            let said = format!("{}: {said}", output.status);
-            return Err(Failure::Flake8(std::io::Error::other(said)));
-        }
-        Ok(Linter::Flake8(found))
-    }
-
-    /// Prints what is wrong with a script.
-    pub(super) fn check(&self, file: &File, content: &[u8], report: &mut Report) {
-        let lines: Vec<Vec<u8>> = match self {
-            Linter::Own(config) if config.excludes(&file.path) => Vec::new(),
-            Linter::Own(config) => {
-                let found = findings(content, config);
-                found.iter().map(|finding| finding.line(file)).collect()
-            }
-            Linter::Flake8(found) => found.get(&file.path).cloned().unwrap_or_default(),
-        };
-        for line in &lines {
-            report.line(line);
-        }
-        if !lines.is_empty() {
-            report.error(&[file.shown(), b" failed flake8"]);
-        }
-    }
 }
 
 /// One thing that is wrong: code first, as flake8 sorts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Finding {
-    code: String,
-    row: usize,
-    column: usize,
-    text: String,
+pub struct Finding {
+    /// flake8's code.
+    pub code: String,
+    /// Line, from 1.
+    pub row: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// What flake8 says behind the code.
+    pub text: String,
 }
 
 impl Finding {
@@ -128,16 +48,18 @@ impl Finding {
             text: text.to_owned(),
         }
     }
+}
 
-    fn line(&self, file: &File) -> Vec<u8> {
+impl fmt::Display for Finding {
+    /// As flake8 prints it behind the path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Finding {
             code,
             row,
             column,
             text,
         } = self;
-        let rest = format!(":{row}:{column}: {code} {text}");
-        [file.shown(), rest.as_bytes()].concat()
+        write!(f, "{row}:{column}: {code} {text}")
     }
 }
 
@@ -157,7 +79,7 @@ pattern!(
 pattern!(NOQA_FILE, r"(?i)^\s*# flake8[:=]\s*noqa");
 
 /// All findings that settings and comments let through, sorted.
-fn findings(content: &[u8], config: &Config) -> BTreeSet<Finding> {
+pub fn findings(content: &[u8], config: &Config) -> BTreeSet<Finding> {
     let text = String::from_utf8_lossy(content);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let lines: Vec<Vec<char>> = text

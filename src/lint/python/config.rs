@@ -23,7 +23,9 @@ const HARMLESS: [&str; 6] = [
 
 /// What is looked for.
 #[derive(Debug)]
-pub(in super::super) struct Config {
+pub struct Config {
+    /// Patterns with a slash, and paths, are relative to it.
+    directory: PathBuf,
     select: Option<Vec<String>>,
     ignore: Vec<String>,
     ignore_is_given: bool,
@@ -32,27 +34,29 @@ pub(in super::super) struct Config {
 }
 
 impl Config {
-    /// The settings of the nearest directory that has some, from the working
-    /// directory upwards to HOME; and the names of settings that are not known here.
-    pub(super) fn find() -> (Config, Vec<String>) {
-        let mut directory = env::current_dir().unwrap_or_default();
+    /// The settings of the nearest directory that has some, from this one upwards
+    /// to HOME; and the names of settings that are not known here. Paths in them
+    /// are relative to the given directory, where flake8 would run.
+    pub fn find(given: &Path) -> (Config, Vec<String>) {
+        let mut directory = given.to_path_buf();
         let home = env::var_os("HOME").map(PathBuf::from);
         loop {
             for name in FILES {
                 let text = fs::read(directory.join(name)).unwrap_or_default();
                 let text = String::from_utf8_lossy(&text);
                 if let Some(section) = ini::section(&text, "flake8") {
-                    return Config::new(section);
+                    return Config::new(given, section);
                 }
             }
             if Some(&directory) == home.as_ref() || !directory.pop() {
-                return Config::new(BTreeMap::new());
+                return Config::new(given, BTreeMap::new());
             }
         }
     }
 
-    fn new(section: BTreeMap<String, String>) -> (Config, Vec<String>) {
+    fn new(directory: &Path, section: BTreeMap<String, String>) -> (Config, Vec<String>) {
         let mut config = Config {
+            directory: directory.to_path_buf(),
             select: None,
             ignore: IGNORED.map(str::to_owned).into(),
             ignore_is_given: false,
@@ -77,7 +81,7 @@ impl Config {
                 "exclude" | "extend_exclude" => {
                     config
                         .exclude
-                        .extend(words.iter().filter_map(|word| glob(word)));
+                        .extend(words.iter().filter_map(|word| glob(directory, word)));
                 }
                 known if HARMLESS.contains(&known) => {}
                 _ => unknown.push(name),
@@ -106,9 +110,9 @@ impl Config {
     }
 
     /// By base name, or by absolute path.
-    pub(super) fn excludes(&self, path: &Path) -> bool {
+    pub fn excludes(&self, path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let absolute = env::current_dir().unwrap_or_default().join(path);
+        let absolute = self.directory.join(path);
         let absolute = absolute.to_string_lossy();
         self.exclude
             .iter()
@@ -124,13 +128,10 @@ fn list(value: &str) -> Vec<String> {
         .collect()
 }
 
-/// A shell pattern; with a slash in it, it is relative to the working directory.
-fn glob(pattern: &str) -> Option<Regex> {
+/// A shell pattern; with a slash in it, it is relative to the directory.
+fn glob(directory: &Path, pattern: &str) -> Option<Regex> {
     let pattern = match pattern.contains('/') {
-        true => {
-            let directory = env::current_dir().unwrap_or_default();
-            directory.join(pattern).to_string_lossy().into_owned()
-        }
+        true => directory.join(pattern).to_string_lossy().into_owned(),
         false => pattern.to_owned(),
     };
     let pattern = pattern.trim_end_matches('/');
@@ -148,7 +149,7 @@ mod tests {
         let entries = entries
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        Config::new(entries.collect())
+        Config::new(Path::new("/work"), entries.collect())
     }
 
     #[test]

@@ -4,8 +4,11 @@
 /// Deeper nesting ends Python's parser with a RecursionError.
 const MAX_DEPTH: usize = 990;
 
-/// What is wrong, and on which line.
-pub(super) fn check(text: &str) -> Result<(), String> {
+/// Reads a text.
+///
+/// # Errors
+/// The line and what is wrong there.
+pub fn check(text: &str) -> Result<(), (usize, &'static str)> {
     let mut parser = Parser {
         bytes: text.as_bytes(),
         at: 0,
@@ -16,8 +19,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     });
     found.map_err(|reason| {
         let before = parser.bytes.iter().take(parser.at);
-        let line = 1 + before.filter(|byte| **byte == b'\n').count();
-        format!("{reason} (line {line})")
+        (1 + before.filter(|byte| **byte == b'\n').count(), reason)
     })
 }
 
