@@ -15,12 +15,12 @@ use super::{fail, print};
 const HELP: &str = "Usage: safedib check [OPTION]... PATH...\n\n\
 Tells what stands in the way of building with somebody's elements, and what will be\n\
 different here: unknown dependencies, what hooks outside the target need, what worked\n\
-only by harming the host, what engines had once. Scripts are read and never run. PATH is\n\
+only by harming the host, what engines had once, lint. Scripts are read and never run. PATH is\n\
 an element, a directory of elements, or a repository with such directories.\n\n\
   --format text|json   the findings as text (default) or as JSON\n\
   --summary            a table: one line for each element\n\
   --generation N       rules of diskimage-builder 0, 1, 2 or 3 (default: told from the trees)\n\
-  --only CODE,...      only findings with these codes\n\
+  --only CODE,...      only findings with these codes; L is all that begin so\n\
   --ignore CODE,...    no findings with these codes\n\
   --explain CODE       what a code means, and the way out\n\n\
 Dependencies are looked for in all PATHs and in upstream's own elements, found as\n\
@@ -190,9 +190,17 @@ fn codes(list: &str) -> Result<Vec<String>, CheckError> {
     list.split(',')
         .map(str::trim)
         .filter(|code| !code.is_empty())
-        .map(|code| match Rule::of(code) {
-            Some(rule) => Ok(rule.code.to_owned()),
-            None => Err(CheckError::NoCode(code.to_owned())),
+        .map(|code| match named(code) {
+            found if found.is_empty() => Err(CheckError::NoCode(code.to_owned())),
+            found => Ok(found),
         })
-        .collect()
+        .collect::<Result<Vec<_>, _>>()
+        .map(|codes| codes.concat())
+}
+
+/// A code, or all that begin with a letter.
+fn named(code: &str) -> Vec<String> {
+    let codes = RULES.iter().map(|rule| rule.code);
+    let found = codes.filter(|it| *it == code || code.len() == 1 && it.starts_with(code));
+    found.map(str::to_owned).collect()
 }

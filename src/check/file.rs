@@ -67,21 +67,34 @@ pub struct File {
 /// Reads the scripts of an element. What cannot be read, is no text or is no
 /// script is left out.
 pub fn scripts(element: &Path) -> Vec<File> {
-    let walk = WalkDir::new(element)
-        .follow_links(true)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|item| {
-            let name = item.file_name().to_string_lossy();
-            item.depth() != 1 || !matches!(name.as_ref(), "tests" | "__pycache__" | "test-elements")
-        });
-    walk.filter_map(Result::ok)
-        .filter(|item| item.file_type().is_file())
+    files(element, true)
         .filter_map(|item| {
             let below = item.path().strip_prefix(element).ok()?.to_path_buf();
             read(item.path(), below)
         })
         .collect()
+}
+
+/// Paths of an element's files; links, and what is too large for a script, are none.
+pub(super) fn own_files(element: &Path) -> Vec<PathBuf> {
+    files(element, false)
+        .filter(|item| item.metadata().is_ok_and(|it| it.len() <= LARGEST))
+        .map(walkdir::DirEntry::into_path)
+        .collect()
+}
+
+/// Files by name, without tests.
+fn files(element: &Path, follow_links: bool) -> impl Iterator<Item = walkdir::DirEntry> {
+    WalkDir::new(element)
+        .follow_links(follow_links)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|item| {
+            let name = item.file_name().to_string_lossy();
+            item.depth() != 1 || !matches!(name.as_ref(), "tests" | "__pycache__" | "test-elements")
+        })
+        .filter_map(Result::ok)
+        .filter(|item| item.file_type().is_file())
 }
 
 fn read(path: &Path, below: PathBuf) -> Option<File> {

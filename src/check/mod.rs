@@ -5,13 +5,16 @@
 //! comments; the rules of each topic look at those. What only shows at run time
 //! is not found, and what a script calls is not followed.
 
+mod configuration;
 mod deps;
 mod error;
 mod file;
 mod files;
 mod generation;
 mod harm;
+mod lint;
 mod needs;
+mod packages;
 mod paths;
 mod python;
 mod report;
@@ -78,10 +81,13 @@ fn look(world: &World, subject: &Subject, sink: &mut Sink) {
     files::look(world, subject, sink);
     generation::look(world, subject, sink);
     variables::look(world, subject, sink);
+    configuration::look(world, subject, sink);
+    if let Some(settings) = world.lint_settings(subject) {
+        lint::look(settings, subject, sink);
+    }
     for file in &subject.scripts {
         look_at_file(world, subject, file, sink);
     }
-    // The lint of dib-lint has its place here: one more topic with the files.
 }
 
 fn look_at_file(world: &World, subject: &Subject, file: &File, sink: &mut Sink) {

@@ -45,6 +45,11 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether it is one of dib-lint's, of which a script easily has several.
+    pub(super) fn is_lint(&self) -> bool {
+        self.code.starts_with('L')
+    }
+
     /// The rule of a code.
     pub fn of(code: &str) -> Option<&'static Rule> {
         ALL.iter().copied().find(|rule| rule.code == code)
@@ -195,6 +200,90 @@ rules! {
     PYTHON2_CODE = "P703", Warning, "code that only Python 2 runs",
         "Python 3 stops at it, or does not find the module.",
         "Port it; 2to3 shows what to change.";
+    NO_README = "L801", Note, "lacks a README.rst",
+        "Nothing says what the element is for, and which variables it knows.",
+        "Write one; the first lines say what the element does.";
+    LINT_MODE = "L802", Note, "script is not executable",
+        "A #! line without the x bit: what calls it by name fails.",
+        "chmod +x it, or take the #! line out.";
+    LINT_INDENT = "L803", Note, "indentation is no multiple of four spaces",
+        "Upstream's convention for scripts.",
+        "Indent by four, or switch the test off in the file: # dib-lint: disable=indent";
+    LINT_UNSORTED = "L804", Note, "element-deps is not sorted",
+        "Upstream's convention; no order of dependencies is kept.",
+        "Sort it: LC_ALL=C sort -o element-deps element-deps";
+    LINT_INTERPRETER = "L805", Note, "bash by another #! line than #!/bin/bash",
+        "Upstream's convention; /usr/bin/env finds whatever comes first on PATH.",
+        "Begin it with #!/bin/bash.";
+    LINT_ERRORS = "L806", Note, "bash script goes on after errors",
+        "Without set -e a command that fails does not end the hook, and the image is built without what it should have done.",
+        "Add set -e (or set -eu), or switch the test off in the file: # dib-lint: disable=sete";
+    LINT_UNSET = "L807", Note, "bash script takes unset variables for empty ones",
+        "Without set -u a name that is mistyped is an empty text.",
+        "Add set -u (or set -eu), or switch the test off in the file: # dib-lint: disable=setu";
+    LINT_PIPEFAIL = "L808", Note, "bash script looks at the last command of a pipe only",
+        "Without set -o pipefail a download that fails before a pipe goes unnoticed.",
+        "Add set -o pipefail, or switch the test off in the file: # dib-lint: disable=setpipefail";
+    LINT_TRACE = "L809", Note, "bash script does not follow DIB_DEBUG_TRACE",
+        "With -x, hooks are expected to show what they do.",
+        "Begin with: if [ ${DIB_DEBUG_TRACE:-0} -gt 0 ]; then set -x; fi; or switch the test off in the file: # dib-lint: disable=dibdebugtrace";
+    LINT_TRACES = "L810", Note, "file of environment.d sets tracing",
+        "It is sourced: every script after it is traced.",
+        "Take set -x out.";
+    LINT_EXECUTABLE = "L811", Note, "file of environment.d is executable",
+        "It is sourced, and never started.",
+        "Take the x bit off.";
+    LINT_EXPORT = "L812", Note, "export and command substitution in one line",
+        "The status is that of export: set -e does not see that the command failed.",
+        "Split it: NAME=$(...), then export NAME.";
+    LINT_SUDO = "L813", Note, "sudo outside the target, on a line that names no place of the build",
+        "Upstream it ran as root of the host. Here it is root of the appliance.",
+        "Name TARGET_ROOT or TMP_MOUNT_PATH on the line; where it is right as it is, write # dib-lint: safe_sudo behind it.";
+    LINT_WHICH = "L814", Note, "calls which",
+        "Small systems do not have the command.",
+        "Use command -v or type -p; where it is only the word, write # dib-lint: which behind it.";
+    LINT_TABS = "L815", Note, "indented by tabs",
+        "Upstream's convention for scripts and documentation.",
+        "Use spaces, or switch the test off in the file: # dib-lint: disable=tabindent";
+    LINT_NEWLINE = "L816", Note, "no newline at the end",
+        "Upstream's convention; `read` does not see the last line.",
+        "End the file with a newline.";
+    MARKDOWN = "L817", Note, "documentation in Markdown",
+        "Upstream's convention: documentation is reStructuredText.",
+        "Make it a .rst.";
+    LINT_PYTHON = "L818", Note, "layout of a Python script",
+        "Codes of flake8, by the settings of the repository's tox.ini, setup.cfg or .flake8.",
+        "See what flake8 says of the file; # noqa behind a line excuses it.";
+    BAD_YAML = "L819", Note, "file cannot be read as YAML",
+        "Nothing of the engine's reads it, but its name says that something should.",
+        "Mend it: python3 -c 'import sys, yaml; yaml.safe_load(sys.stdin)' < FILE";
+    UNREADABLE = "C901", Error, "configuration file that cannot be read",
+        "The hook that reads this file of all elements of a build fails: those of package-installs and svc-map outside the target, pkg-map where a package is to be installed.",
+        "Mend it: pkg-map is JSON, svc-map is YAML, package-installs either.";
+    BAD_PACKAGES = "C902", Error, "package-installs has an entry that ends the build",
+        "The hook 99-squash-package-install of the element package-installs stops at it.",
+        "An entry is a mapping (or a list of such) with phase, uninstall, build-only, installtype, arch or not-arch, dib_python_version, when.";
+    NO_EFFECT = "C903", Warning, "configuration without effect",
+        "The script that reads the file does not look at this, or never finds it to be the case.",
+        "Correct the name, or take it out.";
+    BAD_MAP = "C904", Error, "pkg-map is not built as it must be",
+        "pkg-map fails in the target, and so does every installation of packages of the element.",
+        "default holds names; family and distro hold mappings of names by their own names; release holds such by distribution and release.";
+    BAD_SERVICES = "C905", Error, "svc-map is not built as it must be",
+        "The hook 10-merge-svc-map-files of the element svc-map stops at it.",
+        "A service is a mapping of distributions, families or default to names, and stands in one element only.";
+    BAD_LAYOUT = "C906", Error, "block-device configuration is not valid",
+        "A build that takes this configuration ends before any hook runs.",
+        "Correct the node that the message names.";
+    PROVIDES_ELEMENT = "C907", Note, "provides a name that an element has",
+        "A build that asks for both ends; where only this one is asked for, the other is not part of it.",
+        "Nothing, if it is meant to stand for that element; else provide a name of its own.";
+    BAD_REPOSITORY = "C908", Error, "line of a source-repository file that cannot be read",
+        "The hook of source-repositories stops at it.",
+        "NAME TYPE DESTINATION LOCATION [REF], with the type git, tar, file or package, and a DESTINATION that begins with /.";
+    LOST_REPOSITORY = "C909", Warning, "last line of a source-repository file is not read",
+        "The hook of source-repositories reads whole lines: without a newline the repository is not fetched, and nothing says so.",
+        "End the file with a newline.";
 }
 
 #[cfg(test)]

@@ -12,18 +12,14 @@ pub fn findings(report: &Report) -> String {
             continue;
         }
         text.push_str(&heading(element));
-        let rows: Vec<(String, &Finding)> = element
-            .findings
-            .iter()
-            .map(|finding| (place(finding), finding))
-            .collect();
+        let rows = rows(element);
         let width = rows
             .iter()
-            .map(|(place, _)| place.chars().count())
+            .map(|(place, ..)| place.chars().count())
             .max()
             .unwrap_or(0)
             .min(48);
-        for (place, finding) in rows {
+        for (place, finding, more) in rows {
             let Rule {
                 code,
                 severity,
@@ -31,9 +27,14 @@ pub fn findings(report: &Report) -> String {
                 ..
             } = finding.rule;
             text.push_str(&format!(
-                "  {:<7} {code}  {place:<width$}  {title}: {}\n",
+                "  {:<7} {code}  {place:<width$}  {title}: {}{}\n",
                 severity.name(),
-                finding.what
+                finding.what,
+                match more {
+                    0 => String::new(),
+                    1 => " (and 1 more file)".into(),
+                    more => format!(" (and {more} more files)"),
+                }
             ));
         }
         text.push('\n');
@@ -49,6 +50,22 @@ pub fn findings(report: &Report) -> String {
         );
     }
     text
+}
+
+/// Findings with their places. Of each kind that is dib-lint's the first file stands
+/// for all, with how many more there are: `dib-lint` and the JSON name them.
+fn rows(element: &ElementReport) -> Vec<(String, &Finding, usize)> {
+    let mut rows: Vec<(String, &Finding, usize)> = Vec::new();
+    for finding in &element.findings {
+        let told = rows
+            .iter_mut()
+            .find(|(_, known, _)| finding.rule.is_lint() && known.rule == finding.rule);
+        match told {
+            Some((.., more)) => *more += 1,
+            None => rows.push((place(finding), finding, 0)),
+        }
+    }
+    rows
 }
 
 fn heading(element: &ElementReport) -> String {

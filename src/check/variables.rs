@@ -94,13 +94,18 @@ fn unset(world: &World, subject: &Subject, file: &File, sink: &mut Sink) {
         let known = guarded.contains(name)
             || TOLD.contains(&name)
             || file.script.sets(name)
-            || ALWAYS.contains(&name)
-            || hooks_see(name, world.generation)
-            || world.knows_variable(subject, name);
+            || is_known(world, subject, name);
         if !known {
             sink.add_once(rules::UNSET, &file.below, read.line, format!("${name}"));
         }
     }
+}
+
+/// Whether something sets a variable for hooks, or a README names it.
+pub(super) fn is_known(world: &World, subject: &Subject, name: &str) -> bool {
+    ALWAYS.contains(&name)
+        || hooks_see(name, world.generation)
+        || world.knows_variable(subject, name)
 }
 
 /// Variables of the engine that hooks see.

@@ -7,6 +7,7 @@ use crate::elements::{resolve, Catalog, Element, ElementSet};
 use crate::request::{generation_of, Generation};
 
 use super::file::{scripts, File, Role};
+use super::lint::Settings;
 use super::report::TreeReport;
 use super::shell::{scan, Script};
 use super::subject::{is_element, trees, Tree};
@@ -22,11 +23,15 @@ pub struct Subject {
     pub scripts: Vec<File>,
     /// The element and what it depends on, as far as it can be found.
     pub closure: BTreeSet<String>,
+    /// Index of its tree.
+    tree: usize,
 }
 
 /// All that is known.
 pub struct World {
     trees: Vec<Tree>,
+    /// What dib-lint would go by, for each tree.
+    lint: Vec<Settings>,
     /// What is looked at.
     pub subjects: Vec<Subject>,
     /// The rules that a build with these elements follows.
@@ -66,11 +71,12 @@ impl World {
             subjects: Vec::new(),
             exported: BTreeMap::new(),
             documented: BTreeMap::new(),
+            lint: trees.iter().map(|tree| Settings::of(&tree.path)).collect(),
             trees,
             generation,
             catalog,
         };
-        for tree in &world.trees {
+        for (index, tree) in world.trees.iter().enumerate() {
             let own = find(std::slice::from_ref(&tree.path))?;
             let asked = own.elements.into_values().filter(|element| {
                 is_element(&element.path) && tree.only.as_ref().is_none_or(|it| *it == element.name)
@@ -80,12 +86,18 @@ impl World {
                     shown: tree.shown.join(&element.name),
                     scripts: scripts(&element.path),
                     closure: closure(&element.name, &world.catalog),
+                    tree: index,
                     element,
                 });
             }
         }
         world.read_variables();
         Ok(world)
+    }
+
+    /// The settings for dib-lint's checks of an element.
+    pub(super) fn lint_settings(&self, subject: &Subject) -> Option<&Settings> {
+        self.lint.get(subject.tree)
     }
 
     /// The trees for the report.

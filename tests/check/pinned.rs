@@ -1,14 +1,13 @@
-//! `safedib check` on pinned elements, whose scripts were read by hand first.
+//! Pinned elements, whose scripts were read by hand first.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const UPSTREAM: &str = "diskimage-builder-3.43.0/diskimage_builder/elements";
+use super::repository::{check, findings};
+
+pub const UPSTREAM: &str = "diskimage-builder-3.43.0/diskimage_builder/elements";
 const OLD: &str = "diskimage-builder-0.1.46/elements";
 const SAHARA: &str = "sahara-image-elements-19.0.0/elements";
 const TRIPLEO: &str = "tripleo-image-elements-15.0.0/elements";
@@ -90,12 +89,12 @@ const EXPECTED: &[(&str, &str, Places)] = &[
     ),
 ];
 
-fn cache() -> PathBuf {
+pub fn cache() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("upstream-fixtures/cache")
 }
 
 /// Whether the pinned packages are there; in CI they must be.
-fn have_fixtures() -> bool {
+pub fn have_fixtures() -> bool {
     let missing = [UPSTREAM, OLD, SAHARA, TRIPLEO, OCTAVIA, AGENT]
         .into_iter()
         .find(|tree| !cache().join(tree).is_dir());
@@ -109,41 +108,25 @@ fn have_fixtures() -> bool {
 /// All trees of the bar: upstream's and other people's.
 const ALL: [&str; 5] = [UPSTREAM, SAHARA, TRIPLEO, OCTAVIA, AGENT];
 
-fn all_trees() -> Vec<String> {
+pub fn all_trees() -> Vec<String> {
     ALL.iter()
         .map(|tree| cache().join(tree).display().to_string())
         .collect()
 }
 
-fn check(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_safedib"))
-        .arg("check")
-        .args(arguments)
-        .env("ELEMENTS_PATH", "")
-        .env("DIB_ELEMENTS_DIR", cache().join(UPSTREAM))
-        .output()
-        .unwrap()
-}
-
 fn json(arguments: &[&str]) -> Value {
-    let output = check(&[&["--format", "json"], arguments].concat());
+    let output = check(
+        &cache().join(UPSTREAM),
+        &[&["--format", "json"], arguments].concat(),
+    );
     let errors = String::from_utf8_lossy(&output.stderr);
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
 }
 
+/// Code and place of each finding, sorted.
 fn places(element: &Value) -> Vec<(String, String)> {
-    let findings = element["findings"].as_array().unwrap();
-    let mut places: Vec<(String, String)> = findings
-        .iter()
-        .map(|finding| {
-            let file = finding["file"].as_str().unwrap();
-            let place = match finding["line"].as_u64().unwrap() {
-                0 => file.to_owned(),
-                line => format!("{file}:{line}"),
-            };
-            (finding["code"].as_str().unwrap().to_owned(), place)
-        })
-        .collect();
+    let found = findings(element).into_iter();
+    let mut places: Vec<(String, String)> = found.map(|(code, place, _)| (code, place)).collect();
     places.sort();
     places
 }
@@ -198,94 +181,4 @@ fn every_element_of_upstream_and_of_others_resolves_and_is_read_to_its_end() {
         "D103 \"ntp\" elements-deps",
     ];
     assert_eq!(errors, expected);
-}
-
-#[test]
-fn options_formats_and_exit_codes() {
-    let base = tempfile::tempdir().unwrap();
-    let root = base.path().canonicalize().unwrap();
-    let write = |path: &str, text: &str| {
-        let path = root.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    write("repo/elements/a/element-deps", "nowhere\n");
-    write(
-        "repo/elements/a/root.d/10-a",
-        "#!/bin/bash\nsudo rm -rf /var/cache/x\nsudo modprobe nbd # rm /etc\n",
-    );
-    write(
-        "repo/elements/b/install.d/10-b",
-        "#!/bin/bash\nrm -rf /var/cache/x\n",
-    );
-    let repo = root.join("repo").display().to_string();
-    let repo = repo.as_str();
-    let run = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_safedib"))
-            .arg("check")
-            .args(arguments)
-            .env("ELEMENTS_PATH", "")
-            .env("DIB_ELEMENTS_DIR", &root)
-            .output()
-            .unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let errors = String::from_utf8(output.stderr).unwrap();
-        (output.status.code(), text, errors)
-    };
-    let (status, text, _) = run(&[repo]);
-    assert_eq!(status, Some(1), "{text}");
-    for part in [
-        "a  [",
-        "  error   D101  element-deps:1  unknown dependency: 'nowhere'",
-        "  error   H502  root.d/10-a:3   loads kernel modules outside the target: modprobe nbd",
-        "  warning H501  root.d/10-a:2   writes outside the target: rm /var/cache/x",
-        "2 elements, 1 without findings: 2 errors, 1 warning, 0 notes",
-    ] {
-        assert!(text.contains(part), "{part}\n{text}");
-    }
-    let (status, text, _) = run(&["--summary", repo]);
-    assert_eq!(status, Some(1));
-    assert!(
-        text.contains("a             2         1      0  D101 H501 H502\n"),
-        "{text}"
-    );
-    assert!(
-        text.contains("b             0         0      0\n"),
-        "{text}"
-    );
-    let (status, text, _) = run(&["--ignore=D101,H502", repo]);
-    assert_eq!(status, Some(0), "{text}");
-    let (status, text, _) = run(&["--only", "H501", "--format=json", repo]);
-    assert_eq!(status, Some(0));
-    let report: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(report["schema"], 1);
-    assert_eq!(report["counts"]["warnings"], 1);
-    assert_eq!(report["elements"][0]["findings"][0]["severity"], "warning");
-    let (status, text, _) = run(&["--explain", "H502"]);
-    assert_eq!(status, Some(0));
-    assert!(text.contains("Way out: "), "{text}");
-    write(
-        "repo/elements/c/block-device.d/10-c",
-        "#!/bin/bash\necho $_PREFIX\n",
-    );
-    for (generation, expected) in [("3", Some(1)), ("1", Some(0))] {
-        let (status, text, _) = run(&["--only=G301,G302", "--generation", generation, repo]);
-        assert_eq!(status, expected, "{text}");
-    }
-    for wrong in [
-        &[][..],
-        &["--generation", "4", repo],
-        &["--only", "X1", repo],
-        &["--explain"],
-        &["--format", "xml", repo],
-        &["--format", "json", "--summary", repo],
-        &["--no-such", repo],
-        &["/nonexistent"],
-        &[root.join("repo/elements/a/root.d").to_str().unwrap()],
-    ] {
-        let (status, text, errors) = run(wrong);
-        assert_eq!((status, text.as_str()), (Some(2), ""), "{wrong:?}");
-        assert!(errors.starts_with("check: "), "{errors}");
-    }
 }

@@ -1,0 +1,7 @@
+//! `safedib check`.
+
+mod configuration;
+mod lint;
+mod options;
+mod pinned;
+mod repository;
