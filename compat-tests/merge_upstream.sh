@@ -24,7 +24,9 @@ get_image_element_array() {
 export _LIB=$package/lib
 # shellcheck disable=SC1091
 source "$_LIB/common-functions"
-generate_hooks >/dev/null
+# Its message about duplicates names a variable that nothing sets.
+_ELEMENT=
+generate_hooks >&2
 
 for phase in root extra-data pre-install install post-install post-root block-device pre-finalise finalise cleanup; do
     if [ -d "$TMP_HOOKS_PATH/$phase.d" ]; then

@@ -195,6 +195,48 @@ fn the_demo_and_two_large_sets() {
     }
 }
 
+/// All elements of a package at once, but for some that have files of equal names.
+#[test]
+fn other_peoples_elements() {
+    const SAHARA: &[&str] = &[
+        "centos-mirror",
+        "fedora-mirror",
+        "hadoop-mapr",
+        "oozie",
+        "oracle-java",
+    ];
+    for (package, system, left_out) in [
+        ("sahara-image-elements-19.0.0", "ubuntu-minimal", SAHARA),
+        ("tripleo-image-elements-15.0.0", "centos-minimal", &[]),
+        ("octavia-19.0.0", "debian-minimal", &[]),
+        ("ironic-python-agent-builder-7.4.0", "debian-minimal", &[]),
+    ] {
+        let paths = [package, "diskimage-builder-3.43.0"].map(elements_of);
+        let theirs = Catalog::find(&paths[..1]).unwrap();
+        let mut request = vec!["base".to_owned(), system.to_owned()];
+        request.extend(theirs.elements.into_keys());
+        request.retain(|name| !left_out.contains(&name.as_str()));
+        let set = resolve(&request, &Catalog::find(&paths).unwrap()).unwrap();
+        assert!(compare(&set), "{package} merges");
+    }
+}
+
+/// What `foreign.rs` plans on other systems, because of files that Debian's elements have.
+#[test]
+fn elements_that_debian_has_no_room_for() {
+    let catalog = catalog_of("3.43.0");
+    for name in [
+        "modprobe-blacklist",
+        "yum",
+        "yum-minimal",
+        "zypper",
+        "zypper-minimal",
+    ] {
+        let request = ["base", "debian-minimal", name].map(str::to_owned);
+        assert!(!compare(&resolve(&request, &catalog).unwrap()), "{name}");
+    }
+}
+
 #[test]
 #[ignore = "five minutes: cargo test --test merged_hooks -- --ignored"]
 fn every_operating_system_with_most_other_elements() {

@@ -8,75 +8,20 @@
 //! that depend on the hash seed: ours must be among those of [`SEEDS`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
 use safedib::elements::{resolve, Catalog, Error};
-use serde::{Deserialize, Serialize};
+
+#[path = "resolver.rs"]
+mod resolver;
+
+use resolver::{ask_upstream, elements_of, Case, Outcome};
 
 /// Values of PYTHONHASHSEED that upstream is run with.
 const SEEDS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
 
 /// Fixed, so that a failure can be repeated.
 const RANDOM_SEED: u64 = 0x5afe_d1b0;
-
-#[derive(Debug, Serialize)]
-struct Case {
-    paths: Vec<PathBuf>,
-    request: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(untagged)]
-enum Outcome {
-    Elements { elements: Vec<(String, PathBuf)> },
-    Error { error: String, message: String },
-}
-
-fn cache() -> PathBuf {
-    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("upstream-fixtures/cache");
-    cache
-        .canonicalize()
-        .unwrap_or_else(|error| panic!("{}: {error}: run scripts/fetch-fixtures", cache.display()))
-}
-
-fn elements_of(package: &str) -> PathBuf {
-    let root = cache().join(package);
-    ["diskimage_builder/elements", "elements", "dib"]
-        .iter()
-        .map(|folder| root.join(folder))
-        .find(|path| path.is_dir())
-        .unwrap_or_else(|| {
-            panic!(
-                "no elements in {}: run scripts/fetch-fixtures",
-                root.display()
-            )
-        })
-}
-
-fn ask_upstream(cases: &[Case], seed: &str) -> Vec<Outcome> {
-    let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-tests/resolve_upstream.py");
-    let mut child = Command::new("/usr/bin/python3")
-        .arg(driver)
-        .arg(cache().join("diskimage-builder-3.43.0"))
-        .env("PYTHONHASHSEED", seed)
-        .env_remove("PYTHONPATH")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("/usr/bin/python3 starts: install python3 and python3-yaml");
-    let input = serde_json::to_vec(cases).unwrap();
-    child.stdin.take().unwrap().write_all(&input).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "upstream's resolver ran: install python3-yaml if it is missing"
-    );
-    let outcomes: Vec<Outcome> = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(outcomes.len(), cases.len());
-    outcomes
-}
 
 fn resolve_ours(case: &Case) -> Outcome {
     let found = Catalog::find(&case.paths).and_then(|catalog| resolve(&case.request, &catalog));

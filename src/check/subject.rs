@@ -63,7 +63,8 @@ pub fn trees(paths: &[PathBuf]) -> Result<Vec<Tree>, Error> {
 }
 
 fn trees_below(given: &Path, real: &Path) -> Vec<Tree> {
-    if is_element(real) {
+    let beside_elements = || real.parent().is_some_and(holds_elements);
+    if is_element(real) || (has_readme(real) && !holds_elements(real) && beside_elements()) {
         let parent = real.parent().unwrap_or(real).to_path_buf();
         return vec![Tree {
             shown: shown_parent(given, &parent),
@@ -115,8 +116,23 @@ fn holds_elements(path: &Path) -> bool {
     subdirectories(path).iter().any(|child| is_element(child))
 }
 
+/// Whether a directory beside elements is one, too. Upstream takes every
+/// directory; some elements have a README and programs, or a README alone.
+pub fn is_element_of_tree(path: &Path) -> bool {
+    let skipped = |name: &str| SKIPPED.contains(&name) || name.starts_with('.');
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    is_element(path) || (!skipped(&name) && has_readme(path))
+}
+
+fn has_readme(path: &Path) -> bool {
+    let items = fs::read_dir(path).into_iter().flatten().flatten();
+    items
+        .map(|item| item.file_name())
+        .any(|name| name.to_string_lossy().starts_with("README"))
+}
+
 /// Whether a directory has what only elements have.
-pub fn is_element(path: &Path) -> bool {
+fn is_element(path: &Path) -> bool {
     const FILES: [&str; 6] = [
         "element-deps",
         "element-provides",
@@ -162,8 +178,13 @@ mod tests {
             "repo/elements/a/test-elements/t/install.d",
             "repo/.git/elements/c/root.d",
             "repo/docs",
+            "repo/elements/bare/bin",
+            "repo/elements/tools",
         ] {
             fs::create_dir_all(root.join(directory)).unwrap();
+        }
+        for directory in ["repo", "repo/docs", "repo/elements", "repo/elements/bare"] {
+            fs::write(root.join(directory).join("README.rst"), "").unwrap();
         }
         let repo = root.join("repo");
         let names = |path: PathBuf| -> Vec<(PathBuf, Option<String>)> {
@@ -181,6 +202,10 @@ mod tests {
         assert_eq!(names(repo.join("elements")), both[1..]);
         let one = [(repo.join("elements"), Some("a".to_owned()))];
         assert_eq!(names(repo.join("elements/a")), one);
+        let bare = [(repo.join("elements"), Some("bare".to_owned()))];
+        assert_eq!(names(repo.join("elements/bare")), bare);
+        assert!(is_element_of_tree(&repo.join("elements/bare")));
+        assert!(!is_element_of_tree(&repo.join("elements/tools")));
         let error = trees(&[repo.join("docs")]).unwrap_err();
         assert!(matches!(error, Error::NoElements { .. }), "{error}");
         let error = trees(&[repo.join("nothing")]).unwrap_err();

@@ -10,7 +10,7 @@ use super::file::{scripts, File, Role};
 use super::lint::Settings;
 use super::report::TreeReport;
 use super::shell::{scan, Script};
-use super::subject::{is_element, trees, Tree};
+use super::subject::{is_element_of_tree, trees, Tree};
 use super::Error;
 
 /// An element that is looked at.
@@ -79,7 +79,8 @@ impl World {
         for (index, tree) in world.trees.iter().enumerate() {
             let own = find(std::slice::from_ref(&tree.path))?;
             let asked = own.elements.into_values().filter(|element| {
-                is_element(&element.path) && tree.only.as_ref().is_none_or(|it| *it == element.name)
+                is_element_of_tree(&element.path)
+                    && tree.only.as_ref().is_none_or(|it| *it == element.name)
             });
             for element in asked {
                 world.subjects.push(Subject {
