@@ -20,7 +20,7 @@ use safedib::request::{self, BuildRequest, Environment, HostFacts, Parsed};
 
 #[path = "resolver.rs"]
 mod resolver;
-#[path = "foreign/tables.rs"]
+#[path = "foreign_tables.rs"]
 mod tables;
 
 use resolver::{ask_upstream, elements_of, Case, Outcome};
