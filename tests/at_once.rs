@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use common::machine::same_trees;
+use common::machine::{machine, same_trees, TCG};
 use common::{callers, tool, Caller, Run};
 
 const NAMES: [&str; 4] = ["one", "two", "three", "four"];
@@ -251,6 +251,28 @@ fn four_builds_do_not_disturb_each_other() {
                 check_cache(&run, &NAMES);
             }
         }
+    }
+}
+
+/// The view of the cache over 9p, where locks and links are qemu's.
+#[test]
+fn a_machine_has_its_own_view_of_the_cache() {
+    let Some(_machine) = machine() else {
+        return;
+    };
+    for caller in callers() {
+        let run = place(&caller, "disk-image-create");
+        let mut command = command(&run, 1);
+        command
+            .args(TCG)
+            .args(["-n", "-t", "tar", "-o", "one"])
+            .args(ELEMENTS)
+            .env("OF", "one")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        finish([command.spawn().unwrap()]);
+        check_cache(&run, &["one"]);
+        run.assert_nothing_left();
     }
 }
 
