@@ -186,7 +186,7 @@ rules! {
         "Upstream this changed the host's users or groups.",
         "Run it in the target, in install.d, or by chroot.";
     UNSET = "V601", Note, "reads a variable that nothing sets",
-        "No engine sets it, no environment.d that was seen, and no README names it; under `set -u` the hook ends there if the user does not export it.",
+        "No engine sets it, no environment.d that was seen, and no README names it; under `set -u`, and in a `when` of package-installs, the build ends there if the user does not export it.",
         "Give it a default in environment.d (export X=${X:-value}), and name it in the README.";
     OUTSIDE_PATH = "V602", Warning, "uses a directory of the builder in the target",
         "The variable holds a path outside the target, where it leads nowhere.",

@@ -144,11 +144,25 @@ fn is_element(path: &Path) -> bool {
     if FILES.iter().any(|name| path.join(name).is_file()) {
         return true;
     }
-    Phase::ALL
+    let phase = Phase::ALL
         .iter()
         .map(|phase| phase.directory())
         .chain(["environment.d".to_owned()])
-        .any(|name| path.join(name).is_dir())
+        .any(|name| path.join(name).is_dir());
+    phase || has_configuration(path)
+}
+
+/// Files that only elements have, by the beginnings of their names.
+fn has_configuration(path: &Path) -> bool {
+    let Ok(items) = fs::read_dir(path) else {
+        return false;
+    };
+    items.filter_map(Result::ok).any(|item| {
+        let name = item.file_name();
+        let name = name.to_string_lossy();
+        let layout = name.starts_with("block-device-") && name.ends_with(".yaml");
+        (layout || name.starts_with("source-repository-")) && item.path().is_file()
+    })
 }
 
 /// Directories directly below, sorted.

@@ -1,7 +1,7 @@
 //! Pinned elements, whose scripts were read by hand first.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -53,30 +53,131 @@ const EXPECTED: &[(&str, &str, Places)] = &[
             ("N401", "extra-data.d/98-source-repositories:248"),
         ],
     ),
+    (
+        UPSTREAM,
+        "block-device-efi-lvm",
+        &[("N402", "block-device-default.yaml")],
+    ),
+    // It stands for the element bootloader on s390x.
+    (UPSTREAM, "zipl", &[("C907", "element-provides")]),
     (SAHARA, "nc", &[("D103", "elements-deps")]),
     // DIB_HADOOP_VERSION is the wrapper's, diskimage-create.sh.
     (SAHARA, "storm", &[("V601", "install.d/60-storm:25")]),
     (SAHARA, "apt-mirror", &[]),
-    (TRIPLEO, "os-collect-config", &[]),
-    (TRIPLEO, "pip-manifest", &[]),
+    // L814: the word "which" in prose, too, as dib-lint has it.
+    (
+        TRIPLEO,
+        "os-collect-config",
+        &[
+            ("L801", ""),
+            (
+                "L803",
+                "install.d/os-collect-config-source-install/10-os-collect-config:54",
+            ),
+            ("L814", "README.md:62"),
+            ("L817", "README.md"),
+            (
+                "L808",
+                "install.d/os-collect-config-package-install/10-enable-os-collect-config",
+            ),
+            (
+                "L809",
+                "install.d/os-collect-config-package-install/10-enable-os-collect-config",
+            ),
+            (
+                "L808",
+                "install.d/os-collect-config-source-install/10-os-collect-config",
+            ),
+            (
+                "L809",
+                "install.d/os-collect-config-source-install/10-os-collect-config",
+            ),
+        ],
+    ),
+    (
+        TRIPLEO,
+        "pip-manifest",
+        &[
+            ("L801", ""),
+            ("L811", "environment.d/15-pip-manifests"),
+            ("L817", "README.md"),
+            ("L808", "bin/get-pip-manifest"),
+            ("L809", "bin/get-pip-manifest"),
+            ("L808", "bin/use-pip-manifest"),
+            ("L809", "bin/use-pip-manifest"),
+            ("L808", "bin/write-pip-manifest"),
+            ("L809", "bin/write-pip-manifest"),
+            ("L808", "environment.d/15-pip-manifests"),
+            ("L809", "environment.d/15-pip-manifests"),
+            ("L808", "extra-data.d/75-inject-pip-manifests"),
+            ("L809", "extra-data.d/75-inject-pip-manifests"),
+            ("L808", "install.d/01-pip-manifest"),
+            ("L809", "install.d/01-pip-manifest"),
+        ],
+    ),
     (
         OCTAVIA,
         "cpu-pinning",
         &[
             ("F201", "post-install.d/20-enable-tuned"),
             ("F201", "post-install.d/30-set-tuned-profile"),
+            ("L802", "static/etc/tuned/amphora/script.sh"),
+            ("L808", "environment.d/80-kernel-cpu-affinity"),
+            ("L808", "post-install.d/20-enable-tuned"),
+            ("L810", "environment.d/80-kernel-cpu-affinity:20"),
         ],
     ),
     (
         OCTAVIA,
         "root-passwd",
-        &[("V601", "post-install.d/99-setup:2")],
+        &[
+            ("V601", "post-install.d/99-setup:2"),
+            ("L806", "post-install.d/99-setup"),
+            ("L807", "post-install.d/99-setup"),
+            ("L808", "post-install.d/99-setup"),
+            ("L809", "post-install.d/99-setup"),
+        ],
     ),
-    (OCTAVIA, "no-resolvconf", &[]),
+    (
+        OCTAVIA,
+        "no-resolvconf",
+        &[
+            ("L806", "finalise.d/99-disable-resolv-conf"),
+            ("L807", "finalise.d/99-disable-resolv-conf"),
+            ("L808", "finalise.d/99-disable-resolv-conf"),
+            ("L809", "finalise.d/99-disable-resolv-conf"),
+        ],
+    ),
+    // `arch: amd64, aarch64`: the script that reads it does not trim, so that no
+    // acpid is installed on arm64. Variables of `when` are the wrapper's.
+    (
+        OCTAVIA,
+        "amphora-agent",
+        &[
+            ("C903", "package-installs.yaml:44"),
+            ("C903", "package-installs.yaml:46"),
+            ("C903", "package-installs.yaml:79"),
+            ("V601", "package-installs.yaml:76"),
+            ("V601", "package-installs.yaml:91"),
+            ("L807", "static/usr/local/bin/lvs-masquerade.sh"),
+            ("L808", "static/usr/local/bin/lvs-masquerade.sh"),
+            ("L809", "static/usr/local/bin/lvs-masquerade.sh"),
+            ("L807", "static/usr/local/bin/udp-masquerade.sh"),
+            ("L808", "static/usr/local/bin/udp-masquerade.sh"),
+            ("L809", "static/usr/local/bin/udp-masquerade.sh"),
+        ],
+    ),
     (
         AGENT,
         "ironic-python-agent-tls",
-        &[("N401", "pre-finalise.d/10-configure-ipa-tls:15")],
+        &[
+            ("N401", "pre-finalise.d/10-configure-ipa-tls:15"),
+            ("L813", "pre-finalise.d/10-configure-ipa-tls:15"),
+            ("L806", "pre-finalise.d/10-configure-ipa-tls"),
+            ("L807", "pre-finalise.d/10-configure-ipa-tls"),
+            ("L808", "pre-finalise.d/10-configure-ipa-tls"),
+            ("L809", "pre-finalise.d/10-configure-ipa-tls"),
+        ],
     ),
     // In its own tree the rules of 0.x count: block-device.d is right there.
     (
@@ -85,6 +186,9 @@ const EXPECTED: &[(&str, &str, Places)] = &[
         &[
             ("N401", "block-device.d/10-partition:14"),
             ("N401", "block-device.d/10-partition:42"),
+            ("L813", "block-device.d/10-partition:33"),
+            ("L813", "cleanup.d/51-bootloader:39"),
+            ("L814", "finalise.d/51-bootloader:69"),
         ],
     ),
 ];
@@ -183,6 +287,29 @@ fn findings_on_pinned_elements_are_those_that_a_reader_finds() {
     }
 }
 
+/// The bar is 2 s of an idle machine for a release build; this build is slower, and
+/// not alone, so that only time on a processor counts.
+#[test]
+fn all_of_them_in_seconds() {
+    if !have_fixtures() {
+        return;
+    }
+    let output = Command::new("/bin/bash")
+        .args(["-c", r#"TIMEFORMAT='%U %S'; time "$@" >/dev/null"#, "bash"])
+        .args([env!("CARGO_BIN_EXE_safedib"), "check"])
+        .args(all_trees())
+        .env("ELEMENTS_PATH", "")
+        .env("DIB_ELEMENTS_DIR", cache().join(UPSTREAM))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    let seconds: f64 = text
+        .split_whitespace()
+        .map(|number| number.parse::<f64>().unwrap_or_else(|_| panic!("{text}")))
+        .sum();
+    assert!(seconds > 0.0 && seconds < 5.0, "{seconds} s");
+}
+
 #[test]
 fn every_element_of_upstream_and_of_others_resolves_and_is_read_to_its_end() {
     if !have_fixtures() {
@@ -190,11 +317,7 @@ fn every_element_of_upstream_and_of_others_resolves_and_is_read_to_its_end() {
     }
     let trees = all_trees();
     let paths: Vec<&str> = trees.iter().map(String::as_str).collect();
-    let started = Instant::now();
     let report = json(&paths);
-    // The bar is 2 s for a release build; this build is slower, and not alone.
-    let elapsed = started.elapsed();
-    assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
     let elements = report["elements"].as_array().unwrap();
     assert_eq!(elements.len(), 128 + 30 + 15 + 18 + 8);
     let mut errors = Vec::new();
