@@ -10,6 +10,8 @@ use std::process::{Command, Output, Stdio};
 mod element_info;
 #[path = "commands/lint.rs"]
 mod lint;
+#[path = "commands/lint_python.rs"]
+mod lint_python;
 #[path = "commands/run_parts.rs"]
 mod run_parts;
 

@@ -197,6 +197,25 @@ fn a_killed_script() {
     }
 }
 
+/// Nothing runs, and no status tells: upstream's grep says why, and so do we.
+#[test]
+fn a_regex_that_is_none() {
+    let base = tempfile::tempdir().unwrap();
+    let target = base.path().join("test.d");
+    write(&target.join("01-never"), 0o755, "#!/bin/sh\necho ran\n");
+    let said = [
+        "RUN_PARTS_REGEX [[] is no regular expression",
+        "Invalid regular expression",
+    ];
+    for (mut command, said) in [ours("dib-run-parts"), upstream()].into_iter().zip(said) {
+        let command = command.arg(&target).env("RUN_PARTS_REGEX", "[");
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", show(&output));
+        assert!(output.stdout.is_empty(), "{}", show(&output));
+        assert!(show(&output).contains(said), "{}", show(&output));
+    }
+}
+
 /// Upstream ends with 1 and says nothing; we run the scripts.
 #[test]
 fn an_environment_without_files() {

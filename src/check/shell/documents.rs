@@ -3,6 +3,14 @@
 use super::scanner::Scanner;
 use super::Script;
 
+/// A here-document whose text begins on the next line.
+pub(super) struct OpenDocument {
+    pub(super) end: String,
+    pub(super) tabs: bool,
+    pub(super) expands: bool,
+    pub(super) command: Option<usize>,
+}
+
 impl Scanner<'_> {
     pub(super) fn read_documents(&mut self) {
         for document in std::mem::take(&mut self.open_documents) {

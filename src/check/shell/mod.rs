@@ -5,6 +5,8 @@
 
 mod command;
 mod documents;
+mod names;
+mod redirection;
 mod scanner;
 #[cfg(test)]
 mod tests;

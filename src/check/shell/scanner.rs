@@ -1,8 +1,10 @@
 //! The scanner itself: characters to commands.
 
 use super::command::expand_programs;
+use super::documents::OpenDocument;
+use super::names::{declares, note_names};
 use super::word::name_at;
-use super::{Command, Script, Word};
+use super::{Command, Script};
 
 /// Deeper nesting than this is no script that a person wrote.
 const DEEPEST: usize = 60;
@@ -37,13 +39,6 @@ pub(super) enum Until {
     Backtick,
 }
 
-pub(super) struct OpenDocument {
-    pub(super) end: String,
-    pub(super) tabs: bool,
-    pub(super) expands: bool,
-    pub(super) command: Option<usize>,
-}
-
 pub(super) struct Scanner<'a> {
     pub(super) text: &'a [u8],
     pub(super) source: &'a str,
@@ -66,10 +61,10 @@ enum Case {
 
 /// The command that is being read.
 #[derive(Default)]
-struct Current {
-    command: Command,
+pub(super) struct Current {
+    pub(super) command: Command,
     tested: bool,
-    in_test: bool,
+    pub(super) in_test: bool,
     cases: Vec<Case>,
     brackets: usize,
     /// Index of the first document that belongs to it.
@@ -250,41 +245,10 @@ impl<'a> Scanner<'a> {
         let empty =
             command.words.is_empty() && command.assignments.is_empty() && command.writes.is_empty();
         if !empty {
-            self.note_names(&command);
+            note_names(&command, &mut self.script);
             self.script.commands.push(command);
         }
         current.documents = self.open_documents.len();
-    }
-
-    /// Names that a finished command sets.
-    fn note_names(&mut self, command: &Command) {
-        let line = command.line;
-        let mut add = |name: &str| {
-            let name = name_at(name);
-            if !name.is_empty() {
-                self.script.sets.push((name.to_owned(), line));
-            }
-        };
-        for (name, _) in &command.assignments {
-            add(name);
-        }
-        let words: Vec<&str> = command
-            .words
-            .iter()
-            .map(|word| word.text.as_str())
-            .collect();
-        match words.as_slice() {
-            ["for" | "select", name, ..] => add(name),
-            ["export" | "declare" | "typeset" | "local" | "readonly" | "read" | "mapfile"
-            | "readarray", rest @ ..] => rest.iter().for_each(|word| add(word)),
-            ["getopts", _, name, ..] | ["printf", "-v", name, ..] => add(name),
-            ["eval", rest @ ..] => rest
-                .iter()
-                .filter(|word| word[name_at(word).len()..].starts_with('='))
-                .for_each(|word| add(word)),
-            ["function", name, ..] => self.script.functions.push((*name).to_owned()),
-            _ => {}
-        }
     }
 
     /// Reads an assignment, a keyword or a word.
@@ -373,65 +337,10 @@ impl<'a> Scanner<'a> {
         }
         rest[end..].starts_with('=').then_some(end + 1)
     }
-
-    fn redirection(&mut self, current: &mut Current) {
-        if current.in_test {
-            self.skip(1);
-            return;
-        }
-        if (self.starts("<(") || self.starts(">(")) && self.enter() {
-            self.skip(2);
-            self.commands(Until::Bracket);
-            self.skip(1);
-            self.depth -= 1;
-            current.command.words.push(Word {
-                text: "$()".into(),
-                quoted: false,
-            });
-            return;
-        }
-        let operators = [
-            "<<<", "<<-", "<<", "<>", "<&", "<", "&>>", "&>", ">>", ">&", ">|", ">",
-        ];
-        let Some(operator) = operators.into_iter().find(|it| self.starts(it)) else {
-            return self.skip(1);
-        };
-        self.skip(operator.len());
-        while matches!(self.peek(), Some(b' ' | b'\t')) {
-            self.skip(1);
-        }
-        if current.command.line == 0 {
-            current.command.line = self.line;
-        }
-        let word = self.word();
-        match operator {
-            "<<" | "<<-" => self.open_documents.push(OpenDocument {
-                end: word.text,
-                tabs: operator == "<<-",
-                expands: !word.quoted,
-                command: None,
-            }),
-            "<<<" | "<" | "<&" => {}
-            ">&" if word.text == "-" || word.text.bytes().all(|b| b.is_ascii_digit()) => {}
-            _ => current.command.writes.push(word),
-        }
-    }
 }
 
 fn set_case(current: &mut Current, to: Case) {
     if let Some(case) = current.cases.last_mut() {
         *case = to;
     }
-}
-
-/// Whether assignments may follow the words of a command.
-fn declares(command: &Command) -> bool {
-    let words = &command.words;
-    let evaluated = usize::from(words.first().is_some_and(|word| word.text == "eval"));
-    if evaluated == 1 && words.len() == 1 {
-        return true;
-    }
-    words.get(evaluated).is_some_and(|word| {
-        ["export", "local", "declare", "readonly", "typeset", "env"].contains(&word.text.as_str())
-    })
 }
