@@ -242,7 +242,7 @@ fn builds_of_one_name_that_end_together_do_not_mix() {
     std::thread::scope(|scope| {
         for number in 0..BUILDS {
             let commit = commit(number);
-            scope.spawn(move || commit.run(&mut |_| {}).unwrap());
+            scope.spawn(move || commit.run(&mut Nobody, &mut |_| {}).unwrap());
         }
     });
     for kind in ["qcow2", "raw"] {
