@@ -1,4 +1,4 @@
-"""Tests of how functests and unittests compare results with their ledgers."""
+"""Tests of how functests, unittests and foreign compare results with their ledgers."""
 
 import contextlib
 import importlib.machinery
@@ -22,6 +22,7 @@ def load(name):
 
 functests = load("functests")
 unittests = load("unittests")
+foreign = load("foreign")
 
 
 def line(**fields):
@@ -113,6 +114,43 @@ class UnitTest(unittest.TestCase):
             (upstream, good, bad, False), ({"way": "python", "by": ""}, good, idle, False),
         ]:
             self.assertEqual(unittests.complaint(row, alone, shimmed) is None, right, row)
+
+
+class ForeignTest(unittest.TestCase):
+    """Other people's elements against their lines."""
+
+    ROW = {"repository": "octavia", "element": "sos", "result": "built", "build": "amphora",
+           "trace": "usr/bin/sos", "reason": ""}
+
+    def test_ours_has_every_element(self):
+        self.assertTrue(foreign.check_list(foreign.read_ledger()))
+
+    def test_lines(self):
+        self.assertIsNone(foreign.wrong(self.ROW))
+        planned = {**self.ROW, "result": "planned", "build": "-", "trace": "-",
+                   "reason": "missing: an archive"}
+        self.assertIsNone(foreign.wrong(planned))
+        for row in [{**self.ROW, "result": "skipped"}, {**self.ROW, "build": "-"},
+                    {**self.ROW, "trace": ""}, {**self.ROW, "trace": "-"},
+                    {**planned, "reason": ""}, {**planned, "build": "amphora"},
+                    {**self.ROW, "reason": None}]:
+            self.assertIsNotNone(foreign.wrong(row), row)
+
+    def test_elements_and_lines(self):
+        ledger = foreign.read_ledger()
+        del ledger["octavia", "sos"]
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.assertFalse(foreign.check_list(ledger))
+        self.assertIn("octavia/sos: no line", said.getvalue())
+
+    def test_traces(self):
+        build = mock.Mock()
+        build.name = "amphora"
+        for log, names, right in [("sos base", {"usr/bin/sos"}, True), ("sos base", set(), False),
+                                  ("base", {"usr/bin/sos"}, False)]:
+            build.log.return_value = f"x\nExpanded element dependencies to: {log}\n"
+            with contextlib.redirect_stderr(io.StringIO()):
+                self.assertEqual(foreign.traces(build, [self.ROW], names), right, (log, names))
 
 
 if __name__ == "__main__":
