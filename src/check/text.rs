@@ -32,16 +32,15 @@ pub fn findings(report: &Report) -> String {
                 finding.what,
                 match more {
                     0 => String::new(),
-                    1 => " (and 1 more file)".into(),
-                    more => format!(" (and {more} more files)"),
+                    more => format!(" (and {})", count(more, "more file")),
                 }
             ));
         }
         text.push('\n');
     }
     text.push_str(&format!(
-        "{} elements, {clean} without findings: {}\n",
-        report.elements.len(),
+        "{}, {clean} without findings: {}\n",
+        count(report.elements.len(), "element"),
         counted(report.counts)
     ));
     if clean < report.elements.len() {
@@ -94,10 +93,11 @@ fn place(finding: &Finding) -> String {
     }
 }
 
+fn count(number: usize, name: &str) -> String {
+    format!("{number} {name}{}", if number == 1 { "" } else { "s" })
+}
+
 fn counted(counts: Counts) -> String {
-    let count = |number: usize, name: &str| {
-        format!("{number} {name}{}", if number == 1 { "" } else { "s" })
-    };
     [
         count(counts.errors, "error"),
         count(counts.warnings, "warning"),

@@ -287,6 +287,44 @@ fn findings_on_pinned_elements_are_those_that_a_reader_finds() {
     }
 }
 
+/// What the page shows of pinned trees is what comes out.
+#[test]
+fn the_page_shows_real_output() {
+    if !have_fixtures() {
+        return;
+    }
+    let page = include_str!("../../docs/migrating.md");
+    let (mut output, mut compared) = (String::new(), 0);
+    for line in page.lines() {
+        let Some(line) = line.strip_prefix("    ") else {
+            if !line.is_empty() {
+                output.clear();
+            }
+            continue;
+        };
+        if let Some(words) = line.strip_prefix("$ safedib check ") {
+            let words: Vec<&str> = words.split(' ').collect();
+            let pinned = cache().join(words[words.len() - 1]).is_dir();
+            output.clear();
+            if pinned {
+                let ran = Command::new(env!("CARGO_BIN_EXE_safedib"))
+                    .arg("check")
+                    .args(words)
+                    .current_dir(cache())
+                    .env("ELEMENTS_PATH", "")
+                    .env("DIB_ELEMENTS_DIR", cache().join(UPSTREAM))
+                    .output()
+                    .unwrap();
+                output = String::from_utf8(ran.stdout).unwrap();
+            }
+        } else if !output.is_empty() && line != "..." {
+            assert!(output.lines().any(|it| it == line), "{line}\n{output}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 15, "{compared}");
+}
+
 /// The bar is 2 s of an idle machine for a release build; this build is slower, and
 /// not alone, so that only time on a processor counts.
 #[test]
