@@ -4,6 +4,8 @@ use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use nix::sys::signal::SigSet;
+
 use super::error::{Cause, Death};
 use crate::appliance::Trouble;
 
@@ -21,6 +23,9 @@ impl Console {
     pub(super) fn follow(&self, mut source: impl Read + Send + 'static) -> thread::JoinHandle<()> {
         let record = self.clone();
         thread::spawn(move || {
+            // A signal to the process goes to any thread that does not block it,
+            // and would end the build there and then.
+            let _ = SigSet::all().thread_block();
             let mut buffer = [0u8; 4096];
             while let Ok(count @ 1..) = source.read(&mut buffer) {
                 record.add(&buffer[..count]);

@@ -170,10 +170,15 @@ fn finish(duties: &Duties, journal: Option<&Path>) -> Result<(), Fault> {
     let Some(path) = journal else {
         return Ok(());
     };
-    fs::remove_file(path).map_err(|error| {
-        let doing = format!("removing {}", path.display());
-        Fault::new(FaultKind::File, doing, &error)
-    })
+    match fs::remove_file(path) {
+        // Somebody has cleared the cache: there is nothing to be cleared later.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            let doing = format!("removing {}", path.display());
+            Err(Fault::new(FaultKind::File, doing, &error))
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// The hidden command `safedib sandbox-janitor FD [JOURNAL]`.

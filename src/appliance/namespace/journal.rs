@@ -136,15 +136,21 @@ impl Journal {
             .create(directory);
         private?;
         let path = directory.join(name);
-        let mut options = OpenOptions::new();
-        let file = options
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
-        let file = locked.map_err(|(_, errno)| io::Error::from(errno))?;
-        Ok(Journal { file, path })
+        loop {
+            let mut options = OpenOptions::new();
+            let file = options
+                .append(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)?;
+            let locked = Flock::lock(file, FlockArg::LockExclusive);
+            let file = locked.map_err(|(_, errno)| io::Error::from(errno))?;
+            // Before the lock it looks like the file of a dead build, and another
+            // build may have cleared it away.
+            if file.metadata()?.nlink() > 0 {
+                return Ok(Journal { file, path });
+            }
+        }
     }
 
     /// Where it is.
