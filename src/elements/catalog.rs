@@ -40,17 +40,23 @@ impl Catalog {
 }
 
 impl Element {
+    /// An element from the texts of its `element-deps` and `element-provides`.
+    pub fn from_lists(name: String, path: PathBuf, depends: &str, provides: &str) -> Element {
+        Element {
+            name,
+            path,
+            depends: parse_names(depends),
+            provides: parse_names(provides),
+        }
+    }
+
     /// Reads the element in the directory `path`, which must be a real path.
     fn read(path: PathBuf) -> Result<Element, Error> {
-        Ok(Element {
-            name: path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default(),
-            depends: read_names(&path.join("element-deps"))?,
-            provides: read_names(&path.join("element-provides"))?,
-            path,
-        })
+        let name = path.file_name().unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        let depends = text_of(&path.join("element-deps"))?;
+        let provides = text_of(&path.join("element-provides"))?;
+        Ok(Element::from_lists(name, path, &depends, &provides))
     }
 }
 
@@ -85,22 +91,21 @@ fn directories_below(entry: &Path) -> Result<Vec<PathBuf>, Error> {
         .collect()
 }
 
-/// Lines of a file without surrounding blanks, empty ones dropped; none if it
-/// does not exist.
-fn read_names(path: &Path) -> Result<BTreeSet<String>, Error> {
+/// The text of a file; empty if it does not exist.
+fn text_of(path: &Path) -> Result<String, Error> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
         Err(source) => return Err(Error::unreadable(path)(source)),
     };
-    let text = String::from_utf8(bytes).map_err(|_| Error::NotText {
+    String::from_utf8(bytes).map_err(|_| Error::NotText {
         path: path.to_path_buf(),
-    })?;
-    Ok(parse_names(&text))
+    })
 }
 
-/// Python's universal newlines and `str.strip`: both know control characters
-/// that Rust's `lines` and `trim` do not.
+/// Lines without surrounding blanks, empty ones dropped. Python's universal
+/// newlines and `str.strip`: both know control characters that Rust's `lines`
+/// and `trim` do not.
 fn parse_names(text: &str) -> BTreeSet<String> {
     let blank = |c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c);
     text.split(['\n', '\r'])

@@ -31,6 +31,21 @@ pub fn read(files: &[OsString]) -> Result<Vec<Entry>, Error> {
             Err(complaint) => complaints.push(complaint),
         }
     }
+    whole(entries, complaints)
+}
+
+/// The entries of one file's text; `file` is its name in messages.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_text(file: &str, text: &str) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    let mut complaints = Vec::new();
+    from_text(file, text, &mut entries, &mut complaints);
+    whole(entries, complaints)
+}
+
+fn whole(entries: Vec<Entry>, complaints: Vec<Complaint>) -> Result<Vec<Entry>, Error> {
     match complaints.is_empty() {
         true => Ok(entries),
         false => Err(Error(complaints)),
