@@ -52,7 +52,7 @@ pub(super) fn resolve_in(
     let forced = machine::generation(raw, caller)?;
     let (handed_in, values) = HandedIn::read(raw, environment)?;
     let seen = shell::seen(raw, environment, values);
-    let prepared = prepare(raw, &seen, forced, host)?;
+    let prepared = prepare(raw, environment, &seen, forced, host)?;
     let request = freeze(raw, &seen, caller, host, prepared)?;
     Ok(BuildRequest {
         handed_in,
@@ -82,10 +82,11 @@ struct Prepared {
 fn prepare(
     raw: &RawRequest,
     environment: &Environment,
+    seen: &Environment,
     forced: Option<ElementGeneration>,
     host: &HostFacts,
 ) -> Result<Prepared, Error> {
-    let mut shell = Shell::new(raw, environment);
+    let mut shell = Shell::new(raw, seen);
     let mut notices = Vec::new();
     if shell::clears(raw, environment) {
         notices.push("building without the caller's environment (-c)".to_owned());
