@@ -76,7 +76,7 @@ fn it_builds_disk_and_archive_with_messages() {
 #[test]
 fn hooks_see_what_is_carried_and_leave_files_in_one_directory() {
     for caller in callers() {
-        let show = "#!/bin/sh\necho \"in $0: carried=$CARRIED secret=${SECRET-unset} name=$IMAGE_NAME trace=$DIB_DEBUG_TRACE\" | sed 's,/[^ ]*/,,'\n";
+        let show = "#!/bin/sh\necho \"in $0: carried=$CARRIED other=${OTHER-unset} secret=${SECRET-unset} name=$IMAGE_NAME trace=$DIB_DEBUG_TRACE\" | sed 's,/[^ ]*/,,'\n";
         let run = build(&caller, "tar")
             .element_file("shows", "extra-data.d/50-extra", show)
             .element_file("shows", "install.d/50-install", show)
@@ -86,17 +86,18 @@ fn hooks_see_what_is_carried_and_leave_files_in_one_directory() {
                 "#!/bin/sh\necho k > \"$IMAGE_NAME.kernel\"\nmkdir -p \"$IMAGE_NAME.d/m\"\necho m > \"$IMAGE_NAME.d/m/f\"\n",
             )
             .env("CARRIED", "yes")
+            .env("OTHER", "no")
             .env("SECRET", "no")
             .env("DIB_DEBUG_TRACE", "7")
             .args(["--envvar", "CARRIED", "--debug", "0", "shows", "safedib-fake-os"]);
         let outcome = run.run().success().leaves(&["x.d", "x.tar"]);
         let out = &outcome.stdout;
         assert!(
-            out.contains("in 50-extra: carried=yes secret=no name=x trace=0"),
-            "the host's environment in extra-data.d alone: {outcome}"
+            out.contains("in 50-extra: carried=yes other=no secret=unset name=x trace=0"),
+            "the host's environment in extra-data.d alone, without credentials: {outcome}"
         );
         assert!(
-            out.contains("in 50-install: carried=yes secret=unset name=x trace=0"),
+            out.contains("in 50-install: carried=yes other=unset secret=unset name=x trace=0"),
             "{outcome}"
         );
         assert_eq!(
