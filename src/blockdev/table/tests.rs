@@ -1,5 +1,5 @@
 //! Partition tables, compared with those of upstream's own writer and of sgdisk.
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::gpt;
@@ -56,19 +56,25 @@ with MBR(path, size, align) as table:
         table.add_partition("primary" in flags, "boot" in flags, size, int(kind, 16))
 "#;
 
+/// The Python that has upstream installed; none where it cannot be had.
+fn upstreams_python() -> Option<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/install-upstream");
+    let output = Command::new(script).output().unwrap();
+    if output.status.success() {
+        let path = String::from_utf8(output.stdout).unwrap();
+        return Some(Path::new(path.trim()).join("bin/python"));
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{errors}");
+    eprintln!("skipped: scripts/install-upstream failed: {errors}");
+    None
+}
+
 #[test]
 fn mbr_equals_upstream_byte_for_byte() {
-    let python =
-        std::env::var("SAFEDIB_UPSTREAM_PYTHON").unwrap_or("/opt/dibvenv/bin/python".into());
-    if !Path::new(&python).exists() {
-        assert_ne!(
-            std::env::var("CI").as_deref(),
-            Ok("true"),
-            "no upstream at {python}"
-        );
-        eprintln!("skipped: no upstream diskimage-builder at {python}");
+    let Some(python) = upstreams_python() else {
         return;
-    }
+    };
     let directory = tempfile::tempdir().unwrap();
     let (ours, theirs) = (
         directory.path().join("ours"),
