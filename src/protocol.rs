@@ -57,6 +57,9 @@ pub struct Session {
     /// Hooks in the target get an empty `TMPDIR` and keep `VIRTUAL_ENV`, as in
     /// 0.x; else they have neither.
     pub empty_tmpdir: bool,
+    /// Hooks start with SIGPIPE and SIGXFSZ ignored, as below upstream's
+    /// launcher in Python (2.x and later).
+    pub python_signals: bool,
     /// The user's `break=` settings.
     pub breaks: Breaks,
     /// If a step fails, what there is of the image becomes this disk in the

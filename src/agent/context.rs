@@ -20,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) variables: Variables,
     /// Working directory of hooks outside the target.
     pub(crate) cwd: PathBuf,
+    /// As `Session::python_signals`.
+    pub(crate) python_signals: bool,
     /// `TMP_BUILD_DIR`.
     pub(crate) build_dir: PathBuf,
     /// `TMP_IMAGE_DIR`.

@@ -2,12 +2,12 @@
 //! (`dib-block-device create`, `umount`, `cleanup`).
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::context::{Context, Devices, MadeDevices};
 use super::error::Error;
-use super::{device_hooks, vm};
+use super::{device_hooks, mounts, vm};
 use crate::blockdev::devices::{self, Order};
 use crate::blockdev::state::State;
 use crate::blockdev::{place, Graph, Layout};
@@ -45,13 +45,18 @@ pub(crate) fn create(
     let size = context.disk_bytes(layout)?;
     let medium = vm::image_disk().map_err(Error::io("find the image's disk in", "/sys/block"))?;
     let target = context.target();
-    fs::create_dir_all(&target).map_err(Error::io("create", &target))?;
+    // The tree has left the second one, which stays to the end of the build.
+    for directory in [&target, &context.built()] {
+        fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+    }
     context.variables.set("TMP_MOUNT_PATH", &target);
     let image_dir = context.image_dir.display().to_string();
     let mount_base = target.display().to_string();
+    let image = context.disk(RawDisk::WorkDirectory);
+    show_as_file(&medium, &image).map_err(Error::io("show the image's disk as", &image))?;
     let order = Order {
         graph,
-        image0_medium: Some(&medium),
+        image0_medium: Some(&image),
         populated,
         image_bytes: size,
         image_dir: &image_dir,
@@ -71,6 +76,18 @@ pub(crate) fn create(
         bytes: size,
     });
     Ok(())
+}
+
+/// Makes the disk the file that it is upstream. grub-mkconfig asks what a loop
+/// device is over: for a file that it does not find in the target it writes no
+/// device, for one in `/dev` it writes that into grub.cfg, for the booting system.
+fn show_as_file(medium: &Path, image: &Path) -> io::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(image)?;
+    mounts::bind(medium, image)
 }
 
 /// Lets an action tell the log what it does; its own error goes before one of
@@ -116,12 +133,19 @@ pub(crate) fn release(context: &mut Context) -> Result<(), Error> {
             devices::umount(&state, say)?;
             devices::cleanup(&state, say);
             Ok(())
-        })?,
+        })
+        .and_then(|()| hide(&context.disk(RawDisk::WorkDirectory)))?,
         MadeDevices::ByHooks { device, fstype } => {
             device_hooks::release(context, &device, &fstype)?
         }
     }
     cut(&context.disk(RawDisk::OutputDirectory), bytes)
+}
+
+fn hide(image: &Path) -> Result<(), Error> {
+    mounts::detach(image)
+        .and_then(|()| fs::remove_file(image))
+        .map_err(Error::io("remove", image))
 }
 
 /// What lies behind the loop device is larger where the size was not known

@@ -61,7 +61,8 @@ fn run_outside(context: &mut Context, phase: Phase, line: Option<DeviceLine>) ->
         let environment = context.variables.outside(target_root);
         let invocation = Invocation::new(format!("{}/dib-run-parts", paths::LIB), environment)
             .args([&directory])
-            .cwd(&context.cwd);
+            .cwd(&context.cwd)
+            .python_signals(context.python_signals);
         match line {
             Some(line) => run_capturing(context, phase, &invocation, line)?,
             None => {
@@ -135,6 +136,7 @@ fn in_target(context: &Context, command: &OsStr) -> Invocation {
     Invocation::new("sh", environment)
         .args([OsStr::new("-c"), command])
         .root(target)
+        .python_signals(context.python_signals)
 }
 
 /// Installs the packages of `-p`: `install-packages` is what the
@@ -169,7 +171,8 @@ struct Ran {
 
 fn run_parts(context: &mut Context, phase: Phase, invocation: &Invocation) -> Result<Ran, Error> {
     let mut last = None;
-    let outcome = spawn::run(&mut context.log, invocation, |log, event| {
+    let invocation = invocation.clone().reports();
+    let outcome = spawn::run(&mut context.log, &invocation, |log, event| {
         if let HookEvent::Started(name) = &event {
             last = Some(name.clone());
         }

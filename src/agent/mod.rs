@@ -96,6 +96,7 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
         log,
         variables,
         cwd: session.cwd,
+        python_signals: session.python_signals,
         build_dir: session.build_dir,
         image_dir: session.image_dir,
         output_dir: session.output_dir,

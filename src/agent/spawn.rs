@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
+use nix::libc;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
 use crate::helpers::HOOK_EVENTS;
@@ -28,6 +29,8 @@ pub(crate) struct Invocation {
     cwd: PathBuf,
     root: Option<PathBuf>,
     capture: bool,
+    python_signals: bool,
+    reports: bool,
 }
 
 /// What dib-run-parts reports.
@@ -53,6 +56,8 @@ impl Invocation {
             cwd: "/".into(),
             root: None,
             capture: false,
+            python_signals: false,
+            reports: false,
         }
     }
 
@@ -80,6 +85,18 @@ impl Invocation {
         self
     }
 
+    /// Whether it starts with [`ignore_python_signals`].
+    pub(crate) fn python_signals(mut self, ignored: bool) -> Self {
+        self.python_signals = ignored;
+        self
+    }
+
+    /// Gives it the descriptor on which dib-run-parts reports hooks.
+    pub(crate) fn reports(mut self) -> Self {
+        self.reports = true;
+        self
+    }
+
     fn spawn(
         &self,
         stdout: OwnedFd,
@@ -100,6 +117,7 @@ impl Invocation {
         let c_path = |path: &Path| CString::new(path.as_os_str().as_bytes());
         let root = self.root.as_deref().map(c_path).transpose()?;
         let cwd = c_path(&self.cwd)?;
+        let python_signals = self.python_signals;
         // SAFETY: between fork and exec the closure only makes system calls on
         // strings that were made before the fork; it allocates nothing.
         unsafe {
@@ -108,6 +126,9 @@ impl Invocation {
                     nix::unistd::chroot(root.as_c_str())?;
                 }
                 nix::unistd::chdir(cwd.as_c_str())?;
+                if python_signals {
+                    ignore_python_signals();
+                }
                 Ok(())
             });
         }
@@ -120,6 +141,17 @@ impl Invocation {
             program: program.clone(),
             source,
         }
+    }
+}
+
+/// Ignores the signals that Python ignores when it starts, and that everything
+/// below upstream's launcher therefore does: a write to a pipe that nobody
+/// reads fails, and kills nobody. To be called between fork and exec, because
+/// `Command` gives children the default action of SIGPIPE.
+pub(crate) fn ignore_python_signals() {
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        // SAFETY: no handler is installed.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
 }
 
@@ -163,7 +195,7 @@ pub(crate) fn run(
     };
     let (mut events, events_write) = Drain::pipe().map_err(&failed)?;
     let child = invocation
-        .spawn(stdout, stderr, Some(&events_write))
+        .spawn(stdout, stderr, invocation.reports.then_some(&events_write))
         .map_err(&failed)?;
     drop(events_write);
     let (done, waiter) = wait_in_thread(child).map_err(&failed)?;

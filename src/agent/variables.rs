@@ -104,6 +104,8 @@ impl Variables {
             environment.remove(OsStr::new("VIRTUAL_ENV"));
         }
         environment.insert("PATH".into(), TARGET_PATH.into());
+        // Bash names what it starts, and that is sudo.
+        environment.insert("_".into(), "/usr/bin/sudo".into());
         environment
     }
 }
@@ -152,6 +154,7 @@ mod tests {
             ("http_proxy", "http://proxy:1"),
             ("DIB_X", "a\nb"),
             ("PATH", TARGET_PATH),
+            ("_", "/usr/bin/sudo"),
         ] {
             assert_eq!(get(name), Some(value), "{name}");
         }

@@ -222,6 +222,7 @@ impl Drive {
             syntax: Syntax::spoken(),
             python: None,
             empty_tmpdir: false,
+            python_signals: false,
             breaks: Default::default(),
             rescue: None,
             scratch: Vec::new(),

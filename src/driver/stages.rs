@@ -159,6 +159,7 @@ fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Works
         syntax: Syntax::spoken(),
         python: request.python.clone(),
         empty_tmpdir: request.generation.generation == Generation::V0,
+        python_signals: request.generation.generation >= Generation::V2,
         breaks: request.breaks.clone(),
         rescue: rescue(request, plan),
         scratch: own_directories(request)

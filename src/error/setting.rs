@@ -81,7 +81,7 @@ impl Setting {
                 "--envvar DIB_JOURNAL_SIZE=MIB",
             ),
             Setting::Output => ("-o", "--name"),
-            Setting::TmpDir => ("TMP_DIR", "LIBGUESTFS_TMPDIR"),
+            Setting::TmpDir => (temporary(), "LIBGUESTFS_TMPDIR"),
         };
         match syntax {
             Syntax::DiskImageCreate => usual.to_owned(),
@@ -97,6 +97,14 @@ impl Setting {
             // It never builds in memory.
             Syntax::VirtDib => room,
         }
+    }
+}
+
+/// The variable that decides: a caller's `TMPDIR` goes before `TMP_DIR`.
+fn temporary() -> &'static str {
+    match std::env::var_os("TMPDIR") {
+        Some(given) if !given.is_empty() => "TMPDIR",
+        _ => "TMP_DIR",
     }
 }
 

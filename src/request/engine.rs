@@ -161,7 +161,24 @@ fn put_installation(
         path = format!("{}:{path}", text(variables::PATH, commands.as_os_str())?);
     }
     engine.put(variables::PATH, path);
+    let level = request.environment.get(OsStr::new(variables::SHLVL.name));
+    engine.put(
+        variables::SHLVL,
+        shell_level(level.map(|level| level.as_ref())),
+    );
     Ok(())
+}
+
+/// `SHLVL` of a shell, upstream's engine, that its caller starts with this one:
+/// 1 for what is no number, and above 999, as bash counts.
+fn shell_level(caller: Option<&OsStr>) -> String {
+    let level = caller
+        .and_then(OsStr::to_str)
+        .and_then(|text| text.trim().parse::<i64>().ok());
+    match level.map_or(1, |level| level.saturating_add(1).max(0)) {
+        1000.. => "1".to_owned(),
+        level => level.to_string(),
+    }
 }
 
 fn put_elements(engine: &mut Engine, inputs: &EngineInputs) -> Result<(), Error> {

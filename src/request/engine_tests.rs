@@ -92,6 +92,7 @@ fn everything_is_there() {
         ("LC_ALL", "C"),
         ("OUT_IMAGE_PATH", ""),
         ("PATH", "/bin:/sbin:/usr/sbin:/usr/local/sbin"),
+        ("SHLVL", "1"),
         ("TMP_BUILD_DIR", "/tmp/dib_build.x"),
         ("TMP_HOOKS_PATH", "/tmp/dib_build.x/hooks"),
         ("TMP_IMAGE_DIR", "/tmp/dib_image.x"),
@@ -145,4 +146,14 @@ fn dib_env_is_what_bash_declares() {
         .envs([("LC_ALL", "C"), ("DIB_PYTHON_EXEC", "/py")]);
     let output = command.env("PATH", "/usr/bin:/bin").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), set["DIB_ENV"]);
+}
+
+#[test]
+fn the_engine_is_one_more_shell() {
+    for (caller, level) in [("", "1"), ("x", "1"), ("5", "6"), ("-3", "0"), ("999", "1")] {
+        assert_eq!(shell_level(Some(OsStr::new(caller))), level, "{caller}");
+    }
+    let request = request(&[("SHLVL", OsStr::new("2"))], &["x"]);
+    let set = engine_variables(&request, &inputs()).unwrap();
+    assert_eq!(set["SHLVL"], "3");
 }

@@ -76,7 +76,7 @@ pub struct BuildRequest {
     pub overwrite_old_image: bool,
     /// Where the build tree lives.
     pub tmpfs: TmpfsPolicy,
-    /// Directory for temporary trees, `TMP_DIR` or `/tmp`.
+    /// Directory for temporary trees, `TMPDIR`, `TMP_DIR` or `/tmp`.
     pub tmp_dir: PathBuf,
     /// `DIB_IMAGE_CACHE`, absolute.
     pub image_cache: PathBuf,

@@ -7,13 +7,19 @@
 //! binary, reached through links in [`paths::SHIMS`].
 
 use std::ffi::{OsStr, OsString};
+use std::io;
+use std::mem::MaybeUninit;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::ptr;
+
+use nix::libc;
 
 use super::paths;
+use super::spawn::ignore_python_signals;
 
 mod chroot;
 mod mknod;
@@ -97,9 +103,34 @@ fn real(name: &str) -> PathBuf {
     find(OsStr::new(name), &searched).unwrap_or_else(absent)
 }
 
+/// Becomes the command, with the signals ignored that the shim was started with;
+/// returns only if that fails. Rust's runtime ignores SIGPIPE in any case, so
+/// SIGXFSZ tells: hooks have both, or neither.
+fn exec(mut command: Command) -> io::Error {
+    let mut found = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new action the call only fills in `found`, which is read
+    // if it has.
+    let ignored = unsafe {
+        libc::sigaction(libc::SIGXFSZ, ptr::null(), found.as_mut_ptr()) == 0
+            && found.assume_init().sa_sigaction == libc::SIG_IGN
+    };
+    if ignored {
+        // SAFETY: the closure makes two system calls.
+        unsafe {
+            command.pre_exec(|| {
+                ignore_python_signals();
+                Ok(())
+            });
+        }
+    }
+    command.exec()
+}
+
 /// Becomes the real program of a shim's name; returns only if that fails.
 fn exec_real(name: &str, arguments: &[OsString]) -> ExitCode {
-    let error = Command::new(real(name)).arg0(name).args(arguments).exec();
+    let mut command = Command::new(real(name));
+    command.arg0(name).args(arguments);
+    let error = exec(command);
     complain(name, format_args!("cannot run the real {name}: {error}"));
     ExitCode::from(127)
 }

@@ -307,7 +307,7 @@ fn execute(line: Line, user: &User) -> ExitCode {
         return ExitCode::FAILURE;
     }
     close_descriptors();
-    let error = command.exec();
+    let error = super::exec(command);
     complain("sudo", format_args!("{}: {error}", program.display()));
     ExitCode::FAILURE
 }

@@ -70,7 +70,7 @@ fn events_are_parsed_from_the_right() {
     let script = "echo start 10-a >&$SAFEDIB_HOOK_EVENTS; echo junk >&$SAFEDIB_HOOK_EVENTS; \
                   echo end 10 a 1500000 4 >&$SAFEDIB_HOOK_EVENTS";
     let mut seen = Vec::new();
-    run(&mut log, &shell(script), |_, event| {
+    run(&mut log, &shell(script).reports(), |_, event| {
         seen.push(event);
         Ok(())
     })
@@ -81,6 +81,14 @@ fn events_are_parsed_from_the_right() {
         status: 4,
     };
     assert_eq!(seen, [HookEvent::Started("10-a".into()), finished]);
+}
+
+#[test]
+fn what_reports_nothing_knows_of_no_events() {
+    let (mut log, _theirs) = log();
+    let script = "[ -z \"${SAFEDIB_HOOK_EVENTS+set}\" ]";
+    let outcome = run(&mut log, &shell(script), |_, _| Ok(())).unwrap();
+    assert_eq!(outcome.status, 0);
 }
 
 #[test]
@@ -95,4 +103,18 @@ fn a_missing_program_is_named() {
         .unwrap_err()
         .to_string()
         .starts_with("cannot run /none/x: "));
+}
+
+#[test]
+fn signals_are_default_or_pythons() {
+    for (python, expected) in [(false, 0), (true, 0x0100_1000)] {
+        let (mut log, _theirs) = log();
+        let script =
+            "while read name mask; do [ $name != SigIgn: ] || echo $mask; done </proc/$$/status";
+        let invocation = shell(script).capture().python_signals(python);
+        let outcome = run(&mut log, &invocation, |_, _| Ok(())).unwrap();
+        let mask = String::from_utf8(outcome.stdout).unwrap();
+        let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
+        assert_eq!(mask & 0x0100_1000, expected);
+    }
 }

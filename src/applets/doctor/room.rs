@@ -6,6 +6,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::{access, AccessFlags};
 
 use crate::driver;
+use crate::error::Setting;
 use crate::plan::{ApplianceKind, Plan};
 use crate::request::BuildRequest;
 
@@ -40,7 +41,10 @@ fn temporary(request: &BuildRequest) -> Check {
     const NAME: &str = "TMP_DIR";
     let directory = &request.tmp_dir;
     if let Some(why) = unwritable(directory) {
-        return Check::lacks(NAME, format!("{why} (set TMP_DIR to another directory)"));
+        return Check::lacks(
+            NAME,
+            format!("{why} (set {} to another directory)", Setting::TmpDir),
+        );
     }
     let use_ = match driver::use_tmpfs(request).0 {
         true => "trees live in memory, disks of machines here",
@@ -51,7 +55,10 @@ fn temporary(request: &BuildRequest) -> Check {
     match free {
         Some(free) if free < SMALL => Check::note(
             NAME,
-            format!("{text}; little for a system and its image: set TMP_DIR to another directory"),
+            format!(
+                "{text}; little for a system and its image: set {} to another directory",
+                Setting::TmpDir
+            ),
         ),
         _ => Check::ok(NAME, text),
     }

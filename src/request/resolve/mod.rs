@@ -199,7 +199,7 @@ fn freeze(
         gzip: shell.text_or(variables::DIB_GZIP_BIN, "gzip")?,
         overwrite_old_image: values::is_not_zero(&shell, variables::OVERWRITE_OLD_IMAGE)?,
         tmpfs: prepared.tmpfs,
-        tmp_dir: paths::directory(&shell, host, variables::TMP_DIR, "/tmp".into()),
+        tmp_dir: paths::temporary(&shell, host),
         image_cache: prepared.image_cache,
         lockfiles: prepared.lockfiles,
         offline: shell.bytes(variables::DIB_OFFLINE).is_some(),

@@ -79,6 +79,13 @@ pub(super) fn directory(
         .map_or(default, |value| host.absolute(value))
 }
 
+/// Where working directories are made: upstream calls `mktemp -t`, which takes
+/// `TMPDIR` rather than the directory that it is given.
+pub(super) fn temporary(shell: &Shell, host: &HostFacts) -> PathBuf {
+    let usual = directory(shell, host, variables::TMP_DIR, "/tmp".into());
+    directory(shell, host, variables::TMPDIR, usual)
+}
+
 /// Where an image of that name is left.
 pub(super) fn image_directory(name: &str, host: &HostFacts) -> PathBuf {
     match Path::new(name).parent() {

@@ -63,6 +63,18 @@ fn exported(request: &BuildRequest, name: &str) -> Option<String> {
 }
 
 #[test]
+fn tmpdir_goes_before_tmp_dir() {
+    for (variables, directory) in [
+        (&[("TMP_DIR", "/a"), ("TMPDIR", "/b")][..], "/b"),
+        (&[("TMP_DIR", "/a"), ("TMPDIR", "")], "/a"),
+        (&[("TMPDIR", "/b")], "/b"),
+    ] {
+        let request = run(variables, "debian").unwrap();
+        assert_eq!(request.tmp_dir, Path::new(directory), "{variables:?}");
+    }
+}
+
+#[test]
 fn defaults() {
     let request = run(&[], "debian").unwrap();
     assert_eq!(request.arch, "amd64");

@@ -182,14 +182,18 @@ variables! {
         "Overrides which names count as hooks.";
     SCRIPT_HOME = "SCRIPT_HOME", Engine, "", Hooks, "", [V1..=V1],
         "Directory of the engine's commands.";
+    SHLVL = "SHLVL", User, "", Hooks, "",
+        "Depth of shells, one more for the engine.";
     SKIP_BASE = "SKIP_BASE", Option, "", Caller, "",
         "Exactly `1`: the `base` element is not added.";
     TARGET_ROOT = "TARGET_ROOT", Engine, "", Outside, "",
         "The target, in the root and cleanup phases only.";
     TMP_BUILD_DIR = "TMP_BUILD_DIR", Engine, "", Hooks, "",
         "Working directory of the build.";
+    TMPDIR = "TMPDIR", User, "", Outside, "",
+        "Not empty: goes before `TMP_DIR`, as mktemp has it. Other programs use it, too.";
     TMP_DIR = "TMP_DIR", User, "`/tmp`", Caller, "",
-        "Directory that holds the working directories.";
+        "Directory that holds the working directories, unless `TMPDIR` names one.";
     TMP_HOOKS_PATH = "TMP_HOOKS_PATH", Engine, "", Hooks, "",
         "The merged hooks of all elements.";
     TMP_IMAGE_DIR = "TMP_IMAGE_DIR", Engine, "", Hooks, "", [V2..=V3],
