@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::error::Error;
+use crate::output::commit::Side;
 use crate::protocol::BREAK_DIR;
 
 /// Brings what is in `directory` under a name that begins with `name` and `.`
@@ -33,7 +34,7 @@ pub(crate) fn collect(
     for entry in entries {
         let entry = entry.map_err(Error::io("read", directory))?;
         let file_name = entry.file_name();
-        if !belongs(&file_name.to_string_lossy(), name, except) {
+        if !Side::takes(name, &file_name.to_string_lossy(), except) {
             continue;
         }
         let place = match into {
@@ -87,12 +88,6 @@ pub(crate) fn bring_new(context: &mut Context, before: &[BTreeSet<OsString>]) ->
     Ok(())
 }
 
-fn belongs(file: &str, name: &str, except: &[String]) -> bool {
-    file.strip_prefix(name)
-        .is_some_and(|rest| rest.starts_with(['.', '-']))
-        && !except.iter().any(|output| output == file)
-}
-
 /// Copies a file, link or directory; returns what is none of them.
 fn bring(from: &Path, to: &Path) -> io::Result<Vec<String>> {
     let metadata = fs::symlink_metadata(from)?;
@@ -140,7 +135,7 @@ mod tests {
             ("image.d", false),
             ("other", false),
         ] {
-            assert_eq!(belongs(file, "img", &except), expected, "{file}");
+            assert_eq!(Side::takes("img", file, &except), expected, "{file}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::appliance::Scratch;
+use crate::output::beneath::is_directory;
 use crate::protocol::BREAK_DIR;
 use crate::report::LogWriter;
 
@@ -15,9 +16,13 @@ pub(super) fn bring(
     staging: &Path,
     log: &mut LogWriter,
 ) {
+    let places = staging.join(BREAK_DIR);
     for (number, directory) in directories.enumerate() {
-        let place = staging.join(BREAK_DIR).join(number.to_string());
-        // Without such a break it is not there.
+        let place = places.join(number.to_string());
+        // Without such a break it is not there; hooks could put links there.
+        if !is_directory(&places).unwrap_or(false) || !is_directory(&place).unwrap_or(false) {
+            continue;
+        }
         for entry in fs::read_dir(&place).into_iter().flatten().flatten() {
             let to = directory.path.join(entry.file_name());
             let moved = match to.symlink_metadata() {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::appliance::namespace::{Janitor, PutBack};
 use crate::output;
-use crate::output::commit::{Commit, Keeper, Staged};
+use crate::output::commit::{Commit, Keeper, Side, Staged};
 use crate::plan::{Archive, Plan, Step};
 use crate::report::LogWriter;
 use crate::request::{BuildRequest, OutputFormat};
@@ -26,7 +26,9 @@ pub(super) fn import(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) ->
     });
     for output in &plan.outputs {
         if output.format == OutputFormat::Docker {
-            let tar = workspace.staging.join(packed.unwrap_or(&output.staged));
+            let name = packed.unwrap_or(&output.staged);
+            output::beneath::open_file(&workspace.staging, name)?;
+            let tar = workspace.staging.join(name);
             let id = output::docker::import(&tar, &output.shown)?;
             log.say(&format!("Imported {} as {id}", output.shown));
         }
@@ -41,6 +43,11 @@ pub(super) fn keep(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) {
         let (from, Some(to)) = (workspace.staging.join(&output.staged), &output.path) else {
             continue;
         };
+        let whole = output::beneath::open_file(&workspace.staging, &output.staged);
+        if let Err(planted @ output::Error::Planted { .. }) = whole {
+            log.say(&format!("Cannot keep {}: {planted}", output.shown));
+            continue;
+        }
         match std::fs::rename(&from, to) {
             Ok(()) => log.say(&format!("Kept {} of the failed build", output.shown)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -78,7 +85,7 @@ pub(super) fn commit(
     let (written, absent): (Vec<_>, Vec<_>) = plan
         .hook_outputs
         .iter()
-        .partition(|output| side.join(&output.file).is_file());
+        .partition(|output| output::beneath::is_file(&side, &output.file));
     for output in absent {
         log.say(&format!(
             "WARNING safedib: no hook has written {}",
@@ -94,10 +101,15 @@ pub(super) fn commit(
         destination: output.path.clone(),
         shown: output.shown.clone(),
     });
+    let image = request.image_path();
     let commit = Commit {
         outputs,
         from_hooks: from_hooks.collect(),
-        side: Some((side, request.image_path().directory)),
+        side: Some(Side {
+            from: side,
+            to: image.directory,
+            image: image.base_name,
+        }),
         staging: workspace.staging.clone(),
         checksums: request.checksums,
         overwrite: request.overwrite_old_image,

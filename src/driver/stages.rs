@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::appliance::namespace::{self, AgentCommand};
 use crate::appliance::{ApplianceSpec, Ending, Running, WorkDir};
 use crate::error::Syntax;
+use crate::output;
 use crate::plan::{ApplianceKind, Plan, PlannedOutput, Share, Stage, RAW_DISK};
 use crate::protocol::{Failure, Session};
 use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
@@ -118,10 +119,15 @@ fn start(
 }
 
 /// The medium of the image's disk: what a stage before has made, or an empty one.
+/// Hooks may have put a link to something of the caller's in its place, which
+/// qemu would open.
 fn medium(staging: &Path) -> Result<PathBuf, Error> {
     let path = staging.join(RAW_DISK);
-    let made = match path.exists() {
-        true => Ok(()),
+    let made = match path.symlink_metadata().is_ok() {
+        true => {
+            output::beneath::open_file(staging, RAW_DISK)?;
+            Ok(())
+        }
         false => OpenOptions::new()
             .write(true)
             .create_new(true)

@@ -1,6 +1,5 @@
 //! Checksum files as md5sum and sha256sum write them.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc::{sync_channel, Receiver};
@@ -10,6 +9,7 @@ use sha2::digest::Digest;
 
 use crate::request::Checksums;
 
+use super::beneath;
 use super::error::io_error;
 use super::Error;
 
@@ -27,12 +27,13 @@ pub struct Digests {
     pub sha256: Option<String>,
 }
 
-/// Reads the file once, and hashes it in one thread per algorithm.
+/// Reads the file `name` below `directory` once, and hashes it in one thread per algorithm.
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn digests(path: &Path, wanted: Checksums) -> Result<Digests, Error> {
-    let mut file = File::open(path).map_err(io_error("open", path))?;
+pub fn digests(directory: &Path, name: &str, wanted: Checksums) -> Result<Digests, Error> {
+    let path = &directory.join(name);
+    let mut file = beneath::open_file(directory, name)?;
     std::thread::scope(|scope| {
         let mut queues = Vec::new();
         let mut start = |wanted: bool, hash: fn(Receiver<Arc<Vec<u8>>>) -> String| {
@@ -107,7 +108,7 @@ mod tests {
                 md5: true,
                 sha256: true,
             };
-            let made = digests(&path, both).unwrap();
+            let made = digests(directory.path(), name, both).unwrap();
             for (tool, digest) in [("md5sum", made.md5), ("sha256sum", made.sha256)] {
                 let output = Command::new(tool)
                     .arg(name)
@@ -121,19 +122,20 @@ mod tests {
 
     #[test]
     fn only_what_is_wanted() {
-        let file = tempfile::NamedTempFile::new().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("empty"), "").unwrap();
         let wanted = Checksums {
             md5: true,
             sha256: false,
         };
-        let made = digests(file.path(), wanted).unwrap();
+        let made = digests(directory.path(), "empty", wanted).unwrap();
         assert_eq!(
             made.md5.as_deref(),
             Some("d41d8cd98f00b204e9800998ecf8427e")
         );
         assert_eq!(made.sha256, None);
         assert_eq!(
-            digests(file.path(), Checksums::default()).unwrap(),
+            digests(directory.path(), "empty", Checksums::default()).unwrap(),
             Digests::default()
         );
     }

@@ -10,9 +10,15 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::request::Checksums;
 
+use super::beneath;
 use super::checksum;
 use super::error::io_error;
 use super::Error;
+
+mod side;
+
+use side::no_privilege;
+pub use side::Side;
 
 /// How long another build may take for its renames. Somebody else, such as a
 /// caller's own `flock DIRECTORY disk-image-create`, may hold the lock for ever.
@@ -40,9 +46,8 @@ pub struct Commit {
     /// Files below `side` that the build is about: they get checksums, too, and
     /// are written out; as upstream's hooks do, they replace older ones.
     pub from_hooks: Vec<Staged>,
-    /// Directory whose content goes beside the image (files replace files,
-    /// directories are merged), and the directory that it goes to.
-    pub side: Option<(PathBuf, PathBuf)>,
+    /// What else goes beside the image.
+    pub side: Option<Side>,
     /// Checksum files to write for every output, and for `from_hooks`.
     pub checksums: Checksums,
     /// Replace outputs that exist; else they are renamed first.
@@ -77,10 +82,10 @@ impl Commit {
         let checksums = self.write_checksums()?;
         for output in self.outputs.iter().chain(&self.from_hooks) {
             let path = self.staging.join(&output.file);
+            let file = beneath::open_file(&self.staging, &output.file)?;
+            no_privilege(&file).map_err(io_error("change the mode of", &path))?;
             // Names must not become durable before what they name.
-            File::open(&path)
-                .and_then(|file| file.sync_data())
-                .map_err(io_error("write out", &path))?;
+            file.sync_data().map_err(io_error("write out", &path))?;
         }
         // Builds of the same name that end together leave what they would have
         // left one after the other, and no image with another's checksums.
@@ -131,16 +136,14 @@ impl Commit {
             return Ok(written);
         }
         for output in self.outputs.iter().chain(&self.from_hooks) {
-            let path = self.staging.join(&output.file);
-            let digests = checksum::digests(&path, self.checksums)?;
+            let digests = checksum::digests(&self.staging, &output.file, self.checksums)?;
             for (kind, digest) in [("md5", digests.md5), ("sha256", digests.sha256)] {
                 let Some(digest) = digest else {
                     continue;
                 };
                 let file = format!("{}.{kind}", output.file);
-                let path = self.staging.join(&file);
-                std::fs::write(&path, checksum::line(&digest, &output.shown))
-                    .map_err(io_error("write", &path))?;
+                let line = checksum::line(&digest, &output.shown);
+                beneath::write_file(&self.staging, &file, line.as_bytes())?;
                 written.push(Staged {
                     file,
                     destination: with_suffix(&output.destination, kind),
@@ -166,10 +169,9 @@ impl Commit {
         for staged in files.clone().chain(checksums) {
             moves.replace(&self.staging.join(&staged.file), &staged.destination)?;
         }
-        if let Some((source, directory)) = &self.side {
-            if source.exists() {
-                merge(source, directory, moves)?;
-            }
+        if let Some(side) = &self.side {
+            let ours = self.outputs.iter().chain(checksums);
+            side.merge(&ours.map(|ours| &ours.destination).collect(), moves)?;
         }
         for directory in files.filter_map(|o| o.destination.parent()) {
             File::open(directory)
@@ -214,27 +216,6 @@ impl Commit {
         }
         Ok(())
     }
-}
-
-/// Puts all files below `source` to the same places below `directory`.
-fn merge(source: &Path, directory: &Path, moves: &mut Moves<'_>) -> Result<(), Error> {
-    let mut entries: Vec<_> = std::fs::read_dir(source)
-        .and_then(|entries| entries.collect())
-        .map_err(io_error("read", source))?;
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let from = entry.path();
-        let to = directory.join(entry.file_name());
-        let kind = entry.file_type().map_err(io_error("stat", &from))?;
-        if !kind.is_dir() {
-            moves.replace(&from, &to)?;
-        } else if to.is_dir() {
-            merge(&from, &to, moves)?;
-        } else {
-            moves.rename(&from, &to)?;
-        }
-    }
-    Ok(())
 }
 
 /// What was renamed, so that it can be undone.

@@ -115,6 +115,15 @@ pub enum Error {
     /// Neither docker nor podman.
     #[error("neither docker nor podman is on PATH; the image cannot be imported")]
     NoContainerClient,
+    /// Hooks could write to a directory of ours, and something lies there that
+    /// we have not put there: it is not followed.
+    #[error("{} is not {expected}: a hook has put something else there", .path.display())]
+    Planted {
+        /// Where.
+        path: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+    },
     /// Outputs could not all be put in place; those that were are undone.
     #[error("outputs were not put in place: cannot rename {} to {}: {source}", .from.display(), .to.display())]
     Rename {
@@ -165,6 +174,11 @@ impl Explain for Error {
                 "use ext4 ({} or 'type: ext4' in the configuration)",
                 Setting::FsType("ext4")
             )),
+            Error::Planted { .. } => Some(
+                "look for hooks that write below /run/safedib, which is no part of what elements \
+                 are given"
+                    .into(),
+            ),
             Error::NoContainerClient => Some("install docker.io or podman".into()),
             Error::BlockDevice(error) => error.hint(),
             _ => None,

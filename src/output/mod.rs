@@ -1,6 +1,6 @@
 //! Outputs: archives, disk images, checksums, names of old images.
 //!
-//! All but [`commit`] and [`docker`] run in the appliance, as root of a user
+//! All but [`beneath`], [`commit`] and [`docker`] run in the appliance, as root of a user
 //! namespace: no loop device, no mount, no mknod. Paths are explicit, and every
 //! tool of the host goes through one runner.
 //!
@@ -9,10 +9,12 @@
 //! * [`convert`]: `qemu-img convert`, compression, the raw image itself.
 //! * [`vhd`]: VHD, with what there is for it.
 //! * [`nodes`]: device nodes that a user namespace cannot make.
+//! * [`beneath`]: files where hooks could write.
 //! * [`commit`]: checksums, old images, everything into place or nothing.
 //! * [`docker`]: import into a container engine.
 
 pub mod archive;
+pub mod beneath;
 pub mod checksum;
 pub mod commit;
 pub mod convert;

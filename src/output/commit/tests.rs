@@ -1,4 +1,6 @@
 //! Renames, their undoing, and side files.
+use std::os::unix::fs::{symlink, PermissionsExt};
+
 use super::*;
 
 struct Nobody;
@@ -163,7 +165,10 @@ fn side_files_are_merged() {
     place.write("side/img.d/manifests/both", "n");
     place.write("img.d/manifests/both", "o");
     place.write("img.d/manifests/kept", "o");
-    place.commit.side = Some((place.path("side"), place.directory.path().into()));
+    place.commit.side = Some(Side {
+        from: place.path("side"),
+        ..side_of(&place)
+    });
     place.run().0.unwrap();
     let read = |name: &str| std::fs::read_to_string(place.path(name)).unwrap();
     assert_eq!(read("img.kernel"), "k");
@@ -183,7 +188,7 @@ fn what_a_build_is_about_may_come_from_hooks() {
     std::fs::write(staging.join("side/img.initramfs"), "new").unwrap();
     std::fs::write(staging.join("side/img.other"), "new").unwrap();
     place.write("img.initramfs", "old");
-    place.commit.side = Some((staging.join("side"), place.directory.path().into()));
+    place.commit.side = Some(side_of(&place));
     place.commit.from_hooks = vec![Staged {
         file: "side/img.initramfs".into(),
         destination: place.path("img.initramfs"),
@@ -202,6 +207,86 @@ fn what_a_build_is_about_may_come_from_hooks() {
         std::fs::read_to_string(place.path("img.initramfs")).unwrap(),
         "new"
     );
+}
+
+fn side_of(place: &Place) -> Side {
+    Side {
+        from: place.commit.staging.join("side"),
+        to: place.directory.path().into(),
+        image: "img".into(),
+    }
+}
+
+/// What hooks could do to the staging directory, which they can see.
+#[test]
+fn what_hooks_have_planted_is_not_followed() {
+    type Plant = fn(&Path, &Path);
+    let plants: &[(Plant, &str)] = &[
+        (
+            |staging, outside| symlink(outside, staging.join("side")).unwrap(),
+            "is not a directory",
+        ),
+        (
+            |staging, _| {
+                std::fs::create_dir(staging.join("side")).unwrap();
+                std::fs::write(staging.join("side/.profile"), "bad").unwrap();
+            },
+            "is not named after the image",
+        ),
+        (
+            |staging, outside| {
+                std::fs::remove_file(staging.join("img.tar")).unwrap();
+                symlink(outside.join("secret"), staging.join("img.tar")).unwrap();
+            },
+            "is not a regular file",
+        ),
+    ];
+    for (plant, message) in plants {
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("secret"), "secret").unwrap();
+        let mut place = place(&["tar"]);
+        place.commit.checksums.md5 = true;
+        place.write("img.tar", "old");
+        place.write(".profile", "good");
+        place.commit.side = Some(side_of(&place));
+        plant(&place.commit.staging, outside.path());
+        let (result, _) = place.run();
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+        assert_eq!(place.names(), [".profile", "img.tar"]);
+        for (name, content) in [("img.tar", "old"), (".profile", "good")] {
+            assert_eq!(std::fs::read_to_string(place.path(name)).unwrap(), content);
+        }
+        assert!(outside.path().join("secret").exists());
+    }
+}
+
+#[test]
+fn our_checksums_win_and_nothing_runs_with_the_callers_rights() {
+    let mut place = place(&["tar"]);
+    place.commit.checksums.md5 = true;
+    place.commit.side = Some(side_of(&place));
+    let side = place.commit.staging.join("side");
+    std::fs::create_dir_all(side.join("img.d")).unwrap();
+    std::fs::write(side.join("img.tar.md5"), "wrong").unwrap();
+    std::fs::write(place.commit.staging.join("img.tar.md5"), "wrong").unwrap();
+    std::fs::write(side.join("img.d/program"), "").unwrap();
+    for file in [
+        side.join("img.d/program"),
+        place.commit.staging.join("img.tar"),
+    ] {
+        std::fs::set_permissions(file, PermissionsExt::from_mode(0o6755)).unwrap();
+    }
+    place.run().0.unwrap();
+    let sum = std::fs::read_to_string(place.path("img.tar.md5")).unwrap();
+    assert!(sum.ends_with("  out/img.tar\n"), "{sum}");
+    for name in ["img.d/program", "img.tar"] {
+        let mode = std::fs::metadata(place.path(name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o7777, 0o755, "{name}");
+    }
 }
 
 #[test]
@@ -254,7 +339,7 @@ fn builds_of_one_name_that_end_together_do_not_mix() {
                 md5: true,
                 sha256: false,
             };
-            let digests = checksum::digests(&path(&image), md5).unwrap();
+            let digests = checksum::digests(directory.path(), &image, md5).unwrap();
             assert!(sum.starts_with(&digests.md5.unwrap()), "{image}");
         }
     }
