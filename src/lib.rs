@@ -17,6 +17,7 @@
 //! * [`request`]: what the user asked for, raw and resolved.
 //! * [`elements`]: finding elements, dependencies, hooks.
 //! * [`blockdev`]: block-device configuration and disk layout.
+//! * [`seccomp`]: filters of system calls.
 //! * [`yaml`]: YAML 1.1, with the position of each value.
 //! * [`helpers`]: the scripts that elements expect to find, embedded.
 //! * [`error`]: how every error says what, why, and what to do.
@@ -36,4 +37,5 @@ pub mod plan;
 pub mod protocol;
 pub mod report;
 pub mod request;
+pub mod seccomp;
 pub mod yaml;

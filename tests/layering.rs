@@ -44,7 +44,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "appliance",
-        &["protocol", "plan", "request", "elements", "blockdev"],
+        &[
+            "protocol", "plan", "request", "elements", "blockdev", "seccomp",
+        ],
     ),
     (
         "output",
@@ -56,7 +58,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "agent",
-        &["protocol", "plan", "blockdev", "output", "helpers"],
+        &[
+            "protocol", "plan", "blockdev", "output", "helpers", "seccomp",
+        ],
     ),
     ("protocol", &["plan", "request", "elements", "blockdev"]),
     (
@@ -76,6 +80,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("elements", &[]),
     ("blockdev", &["yaml"]),
     ("helpers", &[]),
+    ("seccomp", &[]),
     ("yaml", &[]),
     ("error", &[]),
 ];

@@ -33,6 +33,9 @@ pub struct ApplianceSpec {
     pub helper_drive: Option<HelperDisk>,
     /// Network inside: outbound only, or none.
     pub network: bool,
+    /// The network leads to the cloud's metadata service, too. That of a machine
+    /// does in any case: hooks there are root of their own kernel.
+    pub metadata_service: bool,
     /// The agent may read the caller's terminal (a debug break was asked for).
     pub interactive: bool,
 }

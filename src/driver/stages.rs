@@ -95,6 +95,7 @@ fn start(
             false => None,
         },
         network: plan.network,
+        metadata_service: plan.metadata_service,
         interactive: match stage.kind {
             ApplianceKind::Microvm => request.breaks.need_terminal(),
             ApplianceKind::Namespace => !request.breaks.names.is_empty(),

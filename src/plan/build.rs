@@ -58,6 +58,9 @@ pub struct Plan {
     pub withheld: BTreeSet<String>,
     /// Whether hooks have a network.
     pub network: bool,
+    /// Whether the network leads to the cloud's metadata service; that of a
+    /// machine always does.
+    pub metadata_service: bool,
     /// Commands of the host that the build needs.
     pub tools: Vec<PlannedTool>,
     /// Files that it leaves.
@@ -160,6 +163,7 @@ impl Plan {
             shares: shares::shares(request, &set, &inputs.ssh_keys, inputs.exists),
             withheld,
             network: !request.no_network,
+            metadata_service: request.metadata_service,
             tools,
             overrides: catalog.overrides,
             messages: outputs::ramdisk_by(request, &set)

@@ -109,7 +109,11 @@ impl Plan {
                 "  not the variable {name}: its name says credential, and no hook mentions it"
             )?;
         }
-        let network = if self.network { "outbound" } else { "none" };
+        let network = match (self.network, self.metadata_service) {
+            (true, true) => "outbound, and the cloud's metadata service",
+            (true, false) => "outbound",
+            (false, _) => "none",
+        };
         writeln!(f, "  network: {network}")
     }
 

@@ -86,6 +86,8 @@ pub struct BuildRequest {
     pub offline: bool,
     /// `--no-network`: no network in the appliance at all.
     pub no_network: bool,
+    /// `--metadata-service`: hooks may reach the cloud's metadata service.
+    pub metadata_service: bool,
     /// Debug breaks.
     pub breaks: Breaks,
     /// Log output.

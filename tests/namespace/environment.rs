@@ -36,6 +36,7 @@ pub fn spec() -> ApplianceSpec {
         image_disk: None,
         helper_drive: None,
         network: false,
+        metadata_service: false,
         interactive: false,
     }
 }

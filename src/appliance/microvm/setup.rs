@@ -227,6 +227,7 @@ mod tests {
                 on_disk: Some("/tmp/build".into()),
             }],
             network: false,
+            metadata_service: false,
             interactive: false,
         };
         let agent = AgentCommand {

@@ -24,12 +24,12 @@ use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{setgroups, setresgid, setresuid, setsid, Gid, Pid, Uid};
 
 use super::error::{Fault, FaultKind};
-use super::execute;
 use super::ids::write_maps;
 use super::ops::SandboxOp;
 use super::pid1::pid1;
 use super::sys;
 use super::wire::{control_from, need, read_order, report, Ending, Event, Setup, ToSandbox};
+use super::{confine, execute};
 
 /// The hidden command `safedib sandbox-init FD`: prints only with
 /// `SAFEDIB_DEBUG_SANDBOX`; failures go to the driver through FD.
@@ -98,6 +98,7 @@ fn enter_outer(setup: &Setup, control: &mut UnixStream) -> Result<(), Fault> {
 /// Forks pid 1 into the hooks' namespaces, gives it its ids, and waits for it.
 fn run_inner(setup: Setup, control: &mut UnixStream) -> Result<Ending, Fault> {
     let kind = FaultKind::Namespace;
+    need(kind, "limiting what hooks may use", confine::limit())?;
     let (gate, mut go) = need(FaultKind::File, "making a pipe", pipe())?;
     let namespaces = libc::CLONE_NEWUSER
         | libc::CLONE_NEWNS

@@ -45,6 +45,7 @@ fn spec() -> ApplianceSpec {
         image_disk: None,
         helper_drive: None,
         network: false,
+        metadata_service: false,
         interactive: false,
     }
 }

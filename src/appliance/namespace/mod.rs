@@ -7,6 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+mod confine;
 pub mod error;
 mod execute;
 pub mod facts;
@@ -15,6 +16,7 @@ mod init;
 mod janitor;
 mod journal;
 pub mod layout;
+mod metadata;
 pub mod network;
 pub mod ops;
 mod pid1;

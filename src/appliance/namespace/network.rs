@@ -250,7 +250,7 @@ fn has_default(route: &str, ipv6_route: &str) -> bool {
     ipv4 || ipv6
 }
 
-fn nameservers(resolv_conf: &str) -> impl Iterator<Item = &str> {
+pub(super) fn nameservers(resolv_conf: &str) -> impl Iterator<Item = &str> {
     resolv_conf.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         (words.next() == Some("nameserver"))

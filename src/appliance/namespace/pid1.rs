@@ -15,7 +15,7 @@ use nix::unistd::{setsid, Pid};
 use super::error::{Fault, FaultKind};
 use super::init::{become_root, pipe};
 use super::wire::{need, report, Ending, Event, Setup};
-use super::{execute, network, sys};
+use super::{confine, execute, metadata, network, sys};
 
 /// Number of the channel's descriptor in the agent.
 const AGENT_CHANNEL: RawFd = 3;
@@ -80,6 +80,10 @@ fn inner(setup: &Setup, control: &mut UnixStream, mut gate: File) -> Result<Pid,
     need(FaultKind::Network, "bringing lo up", sys::loopback_up())?;
     if setup.network {
         network::wait_for_route()?;
+    }
+    if setup.network && !setup.metadata_service {
+        let doing = "shutting the cloud's metadata service out";
+        need(FaultKind::Network, doing, metadata::refuse())?;
     }
     // From here on hooks may look at us: /proc/1/exe is a file of the host.
     need(
@@ -162,7 +166,7 @@ fn become_agent(channel: RawFd, arguments: &[CString], environment: &[CString]) 
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
         // SAFETY: only resets a disposition that Rust's runtime had set to "ignore".
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-        sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)
+        confine::confine()
     };
     if let Err(error) = prepare() {
         return error;

@@ -85,6 +85,7 @@ impl Sandbox {
             arguments: agent.arguments.clone(),
             environment: agent.environment.clone(),
             network: spec.network,
+            metadata_service: spec.metadata_service,
             channel: their_channel.as_raw_fd(),
             debug: std::env::var_os("SAFEDIB_DEBUG_SANDBOX").is_some_and(|value| value == "1"),
         };

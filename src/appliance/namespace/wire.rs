@@ -23,6 +23,7 @@ pub(super) struct Setup {
     pub(super) arguments: Vec<OsString>,
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) network: bool,
+    pub(super) metadata_service: bool,
     pub(super) channel: RawFd,
     pub(super) debug: bool,
 }

@@ -76,6 +76,8 @@ pub enum OptionId {
     Smp,
     /// `--no-network`
     NoNetwork,
+    /// `--metadata-service`
+    MetadataService,
     /// `--share`
     Share,
     /// `--envvar`

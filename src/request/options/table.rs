@@ -86,6 +86,8 @@ options! {
         "processors of the microvm appliance";
     NoNetwork: None, Some("no-network"), None, None, Never, Flag, "", true, Ours,
         "give hooks no network at all";
+    MetadataService: None, Some("metadata-service"), None, None, Never, Flag, "", true, Ours,
+        "let hooks reach the cloud's metadata service, which hands out this machine's credentials";
     Share: None, Some("share"), Some("PATH[:rw]"), None, Never, Append, "", true, Ours,
         "let hooks outside the target see a path of the host, read-only unless :rw follows; may be repeated";
     Envvar: None, Some("envvar"), Some("NAME[=VALUE]"), None, Never, Append, "", true, Ours,

@@ -102,6 +102,19 @@ pub(super) fn options(
     })
 }
 
+/// Whether hooks may reach the cloud's metadata service.
+pub(super) fn metadata_service(raw: &RawRequest) -> Result<bool, Error> {
+    if raw.has(OptionId::MetadataService) && raw.has(OptionId::NoNetwork) {
+        return Err(Error::BadValue {
+            what: "--metadata-service",
+            value: "--no-network".to_owned(),
+            why: "no service can be reached without a network",
+            hint: "leave out one of the two",
+        });
+    }
+    Ok(raw.has(OptionId::MetadataService))
+}
+
 fn packages_of(list: &OsStr) -> Vec<String> {
     list.to_string_lossy()
         .split(|c: char| c == ',' || c.is_ascii_whitespace())

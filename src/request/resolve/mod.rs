@@ -204,6 +204,7 @@ fn freeze(
         lockfiles: prepared.lockfiles,
         offline: shell.bytes(variables::DIB_OFFLINE).is_some(),
         no_network: raw.has(OptionId::NoNetwork),
+        metadata_service: machine::metadata_service(raw)?,
         breaks: Breaks {
             names: text(variables::BREAK)?.unwrap_or_default(),
             command: text(variables::BREAK_CMD)?,
