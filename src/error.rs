@@ -57,14 +57,30 @@ impl Error {
     }
 
     /// Message, causes and hint as they go to the user, without a final newline.
+    /// Names and last lines in them are whoever's: what a terminal would obey is
+    /// spelled out.
     pub fn render(&self) -> String {
         let mut text = self.reason();
         if let Some(hint) = self.hint() {
             text.push_str("\nhint: ");
             text.push_str(&hint);
         }
-        text
+        printable(&text)
     }
+}
+
+/// The text with control characters as `\x1b` or `\u{9b}`, but for tabs and ends of lines.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => out.push(character),
+            '\0'..='\x1f' | '\x7f' => out.push_str(&format!("\\x{:02x}", u32::from(character))),
+            '\u{80}'..='\u{9f}' => out.extend(character.escape_unicode()),
+            _ => out.push(character),
+        }
+    }
+    out
 }
 
 /// Message and causes of an error, each text once.
@@ -91,5 +107,17 @@ impl<E: Explain> From<E> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn terminals_find_nothing_to_obey() {
+        let text = "a\tb\nc \x1b]0;t\x07 \u{9b}2J \r\x7f \u{e9}";
+        let expected = "a\tb\nc \\x1b]0;t\\x07 \\u{9b}2J \\x0d\\x7f \u{e9}";
+        assert_eq!(printable(text), expected);
     }
 }
