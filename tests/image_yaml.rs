@@ -194,7 +194,7 @@ fn end(run: &Run, child: Child, mut output: BufReader<std::process::ChildStdout>
     output.read_to_string(&mut said).unwrap();
     let output = child.wait_with_output().unwrap();
     let took = since.elapsed();
-    assert!(took < Duration::from_secs(20), "it took {took:?}");
+    assert!(took < Duration::from_secs(60), "it took {took:?}");
     run.outcome(output, took)
 }
 

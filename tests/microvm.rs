@@ -123,7 +123,7 @@ fn a_killed_qemu_is_noticed_and_nothing_is_left() {
         let qemu = nix::unistd::Pid::from_raw(qemu_of(&run));
         nix::sys::signal::kill(qemu, nix::sys::signal::Signal::SIGKILL).unwrap();
         let status = driver.wait().unwrap();
-        assert!(killed.elapsed() < Duration::from_secs(10));
+        assert!(killed.elapsed() < Duration::from_secs(60));
         assert_eq!(status.code(), Some(1));
         let errors = logged(&run, "errors");
         for text in ["the appliance died during", "signal: 9", "--memsize"] {

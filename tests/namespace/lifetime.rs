@@ -53,7 +53,7 @@ fn wait_until_gone(gone: &BTreeMap<u32, String>, paths: &[&Path]) {
             return;
         }
         assert!(
-            start.elapsed() < Duration::from_secs(10),
+            start.elapsed() < Duration::from_secs(60),
             "left: {left:?} {there:?}"
         );
         std::thread::sleep(Duration::from_millis(20));
@@ -83,7 +83,7 @@ fn ending_kills_everything_and_waits() {
     assert_eq!(inside, mounts, "the host's mounts changed");
     let began = Instant::now();
     assert_eq!(running.end().how, None);
-    assert!(began.elapsed() < Duration::from_secs(2));
+    assert!(began.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn dropping_is_ending() {
         })
     };
     let start = Instant::now();
-    while !there() && start.elapsed() < Duration::from_secs(5) {}
+    while !there() && start.elapsed() < Duration::from_secs(30) {}
     assert!(there());
     drop(running);
     assert!(!there());
