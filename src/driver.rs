@@ -3,6 +3,7 @@
 mod breaks;
 mod drive;
 mod error;
+mod exposed;
 mod finish;
 mod host;
 mod machine;
@@ -145,6 +146,7 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
         namespace::check(plan.network)?;
     }
     machine::check_tools(request, &plan)?;
+    exposed::refuse(request, &plan)?;
     let drive = request.helper_drive.as_ref();
     let drive = drive.map(|drive| Drive::open(request, drive)).transpose()?;
     let mut workspace = Workspace::create(request, &plan, &suffix, log)?;

@@ -153,6 +153,24 @@ fn names_in_messages_drive_no_terminal() {
     }
 }
 
+/// A cache that hooks may fill must not be one that safedib itself trusts.
+#[test]
+fn what_safedib_trusts_is_not_shared() {
+    let services = Services::start();
+    for caller in callers() {
+        for share in ["home/.cache", "home/.cache/safedib/builds"] {
+            let run = build(&caller, "extra-data.d/50-culprit", "echo ran", &services);
+            let top = run.dir.parent().unwrap().to_path_buf();
+            let run = run
+                .args(["--appliance", "namespace"])
+                .env("XDG_CACHE_HOME", top.join("home/.cache"))
+                .env("DIB_IMAGE_CACHE", top.join(share));
+            let outcome = run.run().failure(1, &["hooks could write to", "hint: "]);
+            assert!(!outcome.stdout.contains("| ran"), "{outcome}");
+        }
+    }
+}
+
 /// The harness sees what it watches for.
 #[test]
 fn a_change_of_the_host_is_seen() {

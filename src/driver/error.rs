@@ -46,6 +46,16 @@ pub enum Error {
         /// Debian package that has the command.
         package: String,
     },
+    /// Hooks could write where safedib keeps what it trusts.
+    #[error("hooks could write to {}, which safedib trusts: it lies in {}, which is shared ({why})", cache.display(), share.display())]
+    Exposed {
+        /// What is shared.
+        share: PathBuf,
+        /// Why it is.
+        why: String,
+        /// Where appliances and journals are.
+        cache: PathBuf,
+    },
     /// The directory for outputs cannot be used.
     #[error("cannot write the image into {}: {source}", directory.display())]
     OutputDirectory {
@@ -133,6 +143,11 @@ impl Explain for Error {
             Error::Drive(error) => error.hint(),
             Error::Log(error) => error.hint(),
             Error::Output(error) => error.hint(),
+            Error::Exposed { .. } => Some(
+                "use another directory there, such as one of its own below it (DIB_IMAGE_CACHE, \
+                 DIB_LOCKFILES, --share)"
+                    .to_owned(),
+            ),
             Error::MissingTool { package, .. } => Some(format!("apt-get install {package}")),
             Error::OutputDirectory { directory, .. } => Some(format!(
                 "create {} or choose another place with {}",
