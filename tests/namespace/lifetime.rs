@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 use safedib::appliance::namespace::{probe, start, start_watched, Janitor};
 use safedib::appliance::WorkDir;
 
@@ -103,12 +105,13 @@ fn dropping_is_ending() {
     assert!(!there());
 }
 
-/// Not a test: the driver that the next test kills.
+/// Not a test: the driver that the next tests kill, or have panic when it is told to.
 #[test]
 #[ignore = "started by another test"]
 fn driver_process() {
     let dir = PathBuf::from(std::env::var_os("SAFEDIB_TEST_DIR").unwrap());
-    let mut janitor = Janitor::start(&binary()).unwrap();
+    let (mut janitor, trouble) = Janitor::of_build(&binary(), &dir.join("builds"), "test").unwrap();
+    assert!(trouble.is_none(), "{trouble:?}");
     let tree = dir.join("tree");
     janitor.add(&tree).unwrap();
     janitor.add(&dir.join("kept")).unwrap();
@@ -129,37 +132,93 @@ fn driver_process() {
         .unwrap();
     let mut stderr = std::io::stderr();
     writeln!(stderr, "DRIVER {}", line.trim()).unwrap();
-    std::thread::sleep(Duration::from_secs(60));
+    let mut order = String::new();
+    std::io::stdin().read_line(&mut order).unwrap();
+    assert_ne!(order, "panic\n", "as a defect would");
 }
 
-#[test]
-fn a_killed_driver_leaves_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("kept"), "").unwrap();
-    let mut driver = Command::new(std::env::current_exe().unwrap())
+/// A [`driver_process`] whose sandbox runs.
+struct Driver {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    /// Janitor, outer process, pid 1, agent, network helper.
+    processes: BTreeMap<u32, String>,
+}
+
+fn driver(dir: &Path) -> Driver {
+    fs::write(dir.join("kept"), "").unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--ignored",
             "--exact",
             "lifetime::driver_process",
             "--nocapture",
         ])
-        .env("SAFEDIB_TEST_DIR", dir.path())
+        .env("SAFEDIB_TEST_DIR", dir)
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(driver.stderr.take().unwrap()).lines();
-    let line = lines
-        .by_ref()
-        .map_while(Result::ok)
-        .find(|line| line.starts_with("DRIVER"));
-    assert_eq!(line.as_deref(), Some("DRIVER up"));
-    let all = descendants(driver.id());
-    // Janitor, outer process, pid 1, agent, network helper.
-    assert!(all.len() >= 5, "{all:?}");
-    driver.kill().unwrap();
-    driver.wait().unwrap();
-    wait_until_gone(&all, &[&dir.path().join("tree")]);
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("DRIVER") {
+        line.clear();
+        assert_ne!(stderr.read_line(&mut line).unwrap(), 0);
+    }
+    assert_eq!(line, "DRIVER up\n");
+    let processes = descendants(child.id());
+    assert!(processes.len() >= 5, "{processes:?}");
+    Driver {
+        child,
+        stderr,
+        processes,
+    }
+}
+
+/// A panic unwinds through the guards of sandbox and janitor, which end and
+/// remove everything before the process is gone; also without a janitor.
+#[test]
+fn a_panic_leaves_nothing() {
+    for janitor_lives in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut driver = driver(dir.path());
+        let tree = dir.path().join("tree");
+        assert!(tree.exists());
+        let journals = || fs::read_dir(dir.path().join("builds")).unwrap().count();
+        assert_eq!(journals(), 1);
+        if !janitor_lives {
+            let is_janitor = |pid: &&u32| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                line.windows(15).any(|word| word == b"sandbox-janitor")
+            };
+            let janitor = driver.processes.keys().find(is_janitor).unwrap();
+            kill(Pid::from_raw(*janitor as i32), Signal::SIGKILL).unwrap();
+        }
+        driver
+            .child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(b"panic\n")
+            .unwrap();
+        let mut said = String::new();
+        driver.stderr.read_to_string(&mut said).unwrap();
+        assert!(said.contains("as a defect would"), "{said}");
+        assert_eq!(driver.child.wait().unwrap().code(), Some(101), "{said}");
+        wait_until_gone(&driver.processes, &[&tree]);
+        assert_eq!(journals(), 0, "the journal stays");
+        assert!(dir.path().join("kept").exists());
+    }
+}
+
+#[test]
+fn a_killed_driver_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut driver = driver(dir.path());
+    driver.child.kill().unwrap();
+    driver.child.wait().unwrap();
+    wait_until_gone(&driver.processes, &[&dir.path().join("tree")]);
     assert!(dir.path().join("kept").exists());
 }
 

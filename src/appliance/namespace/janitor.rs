@@ -35,6 +35,7 @@ pub struct Janitor {
     journal: Option<Journal>,
     /// The same list: should the janitor be killed, the build cleans up itself.
     duties: Duties,
+    closed: bool,
 }
 
 impl Janitor {
@@ -76,6 +77,7 @@ impl Janitor {
             child,
             journal,
             duties: Duties::default(),
+            closed: false,
         };
         read_answer(&mut janitor.control)?;
         Ok(janitor)
@@ -141,7 +143,8 @@ impl Janitor {
     }
 
     fn close(&mut self) -> Result<(), Error> {
-        // Fails only when it has been done already.
+        self.closed = true;
+        // Fails if the janitor was killed.
         let _ = self.control.shutdown(Shutdown::Write);
         let result = read_answer(&mut self.control);
         let _ = self.child.wait();
@@ -157,8 +160,8 @@ impl Janitor {
 
 impl Drop for Janitor {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            // What it could not remove it has printed.
+        // An error or a panic: what the janitor cannot remove it prints.
+        if !self.closed {
             let _ = self.close();
         }
     }
