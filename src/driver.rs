@@ -12,7 +12,7 @@ mod stages;
 mod workspace;
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::appliance::namespace::{self, Janitor};
@@ -140,7 +140,7 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     let plan = plan_with_suffix(request, &abilities, &suffix)?;
     announce(&plan, log);
     if request.log.verbose {
-        eprint!("{plan}");
+        let _ = write!(io::stderr(), "{plan}");
     }
     if plan.uses(ApplianceKind::Namespace) {
         namespace::check(plan.network)?;

@@ -7,6 +7,16 @@ use std::fmt;
 
 mod setting;
 
+/// `eprintln!`, for a standard error that may be full, or whose reader may have
+/// gone: the standard library's panics then.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+pub(crate) use tell;
+
 pub use setting::{Setting, Syntax};
 
 /// An error that can be shown to a user.

@@ -22,6 +22,19 @@
 //! * [`helpers`]: the scripts that elements expect to find, embedded.
 //! * [`error`]: how every error says what, why, and what to do.
 
+// No input and no closed descriptor may end us in a panic.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::print_stdout,
+        clippy::print_stderr
+    )
+)]
+
 pub mod agent;
 pub mod applets;
 pub mod appliance;

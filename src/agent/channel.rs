@@ -10,6 +10,7 @@ use std::thread;
 
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 
+use crate::error::tell;
 use crate::protocol::{self, Frame, FromAgent, Session, ToAgent, VERSION};
 
 /// Names the descriptor of the connected stream socket.
@@ -49,7 +50,7 @@ impl Channel {
                 match message {
                     ToAgent::Hello { version } if version == VERSION => {}
                     ToAgent::Hello { version } => {
-                        eprintln!("agent: driver speaks version {version}, this is {VERSION}");
+                        tell!("agent: driver speaks version {version}, this is {VERSION}");
                         break;
                     }
                     ToAgent::Run { session } => {

@@ -18,6 +18,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::error::tell;
 use crate::plan::{self, Step};
 use crate::protocol::{FromAgent, OwnCache, Session};
 
@@ -75,7 +76,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("agent: {error}");
+            tell!("agent: {error}");
             ExitCode::FAILURE
         }
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use thiserror::Error as ThisError;
 
 use crate::check::{self, Options, Report, Rule, RULES};
-use crate::error::{Error, Explain};
+use crate::error::{tell, Error, Explain};
 use crate::request::{Environment, Generation, HostFacts};
 
 use super::{fail, print};
@@ -119,7 +119,7 @@ fn base_elements() -> Result<Option<PathBuf>, Error> {
     let host = HostFacts::gather()?;
     let found = host.base_elements(&Environment::current())?;
     if found.is_err() {
-        eprintln!(
+        tell!(
             "check: upstream's own elements are not on this host: names of theirs will be unknown"
         );
     }

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use crate::agent;
 use crate::appliance::namespace;
-use crate::error::Error;
+use crate::error::{tell, Error};
 
 /// A command: gets the name it was called by and the words after it.
 type Run = fn(&str, &[OsString]) -> ExitCode;
@@ -165,7 +165,7 @@ fn front(words: &[OsString]) -> ExitCode {
 }
 
 fn unknown(name: &str) -> ExitCode {
-    eprintln!(
+    tell!(
         "safedib: unknown command '{name}'\nhint: the commands are {}",
         APPLETS.each_ref().map(|applet| applet.name).join(", ")
     );
@@ -210,9 +210,9 @@ fn answered(name: &str, answer: Result<String, Error>) -> ExitCode {
 /// and gives its exit code.
 fn fail(name: &str, error: &Error) -> ExitCode {
     if error.is_verbatim() {
-        eprintln!("{}", error.render());
+        tell!("{}", error.render());
     } else {
-        eprintln!("{name}: {}", error.render());
+        tell!("{name}: {}", error.render());
     }
     ExitCode::from(error.exit_code())
 }

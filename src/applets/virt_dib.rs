@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::driver;
 use crate::elements::Phase;
-use crate::error::{Error, Syntax};
+use crate::error::{tell, Error, Syntax};
 use crate::report::{LogWriter, Messages};
 use crate::request::virt_dib::{self, Line, Parsed, Style, PROGRAM};
 use crate::request::{variables, BuildRequest, Environment, HostFacts, MessageStyle};
@@ -156,9 +156,9 @@ fn status(error: &driver::Error) -> u8 {
 
 fn complain(messages: &Messages, style: &Style, error: &Error) {
     if error.is_verbatim() {
-        eprintln!("{}", error.render());
+        tell!("{}", error.render());
     } else {
         let advice = !(style.verbose && style.trace);
-        eprintln!("{}", messages.error(&error.render(), advice));
+        tell!("{}", messages.error(&error.render(), advice));
     }
 }

@@ -12,16 +12,16 @@ use thiserror::Error;
 
 use super::clock::utc_stamp;
 use super::messages::Messages;
-use crate::error::Explain;
+use crate::error::{tell, Explain};
 use crate::request::LogOptions;
 
 /// A line is judged by so many bytes; what is longer is passed on in pieces,
 /// so that output without newlines does not stay in memory.
 const LINE_LIMIT: usize = 64 << 10;
 
-/// Lines that `outfilter.py` drops.
-static NOISE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?-u)set \+o|xtrace").expect("constant pattern"));
+/// Lines that `outfilter.py` drops. The pattern is a constant: tests compile it.
+#[allow(clippy::unwrap_used)]
+static NOISE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?-u)set \+o|xtrace").unwrap());
 
 /// The log cannot be written.
 #[derive(Debug, Error)]
@@ -171,7 +171,7 @@ impl LogWriter {
     /// Says on standard error what an appliance is told to do, if that is asked for.
     pub fn trace(&self, text: &str) {
         if self.trace {
-            eprintln!("safedib: trace: {text}");
+            tell!("safedib: trace: {text}");
         }
     }
 

@@ -18,6 +18,8 @@ use std::ptr;
 
 use nix::libc;
 
+use crate::error::tell;
+
 use super::paths;
 use super::spawn::ignore_python_signals;
 
@@ -136,7 +138,7 @@ fn exec_real(name: &str, arguments: &[OsString]) -> ExitCode {
 }
 
 fn complain(name: &str, text: std::fmt::Arguments<'_>) {
-    eprintln!("{name}: {text}");
+    tell!("{name}: {text}");
 }
 
 #[cfg(test)]

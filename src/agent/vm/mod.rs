@@ -32,6 +32,7 @@ pub use disks::image_disk;
 
 use super::channel::FD_VARIABLE;
 use super::paths;
+use crate::error::tell;
 use crate::protocol::machine::{MachineSetup, BINARY_FILE, BOOT_DIR, SCRATCH_DIR, SETUP_FILE};
 
 /// Number of the channel's descriptor in the agent.
@@ -54,7 +55,7 @@ impl Fault {
 /// The hidden command `safedib vm-init`: pid 1 of a machine, and nothing else.
 pub fn main() -> ExitCode {
     if std::process::id() != 1 {
-        eprintln!("safedib vm-init: this is pid 1 of a virtual machine, not a command");
+        tell!("safedib vm-init: this is pid 1 of a virtual machine, not a command");
         return ExitCode::from(2);
     }
     match run() {

@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::blockdev::state::State;
 use crate::blockdev::{self, Config};
-use crate::error::Explain;
+use crate::error::{tell, Explain};
 use crate::plan::STATE_DIR;
 use crate::yaml::{self, Value};
 
@@ -171,7 +171,7 @@ fn help(name: &str, command: Option<Command>) -> String {
 
 /// A line as upstream's logging prints it.
 fn log(level: &str, logger: &str, message: &str) {
-    eprintln!("{level} {logger} [-] {message}");
+    tell!("{level} {logger} [-] {message}");
 }
 
 /// The parameters, and the directory of the state.

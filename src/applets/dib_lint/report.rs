@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::error::tell;
 use crate::lint::{lines as lines_of, Fault};
 
 use super::echo::echo_e;
@@ -83,7 +84,7 @@ impl Report {
 
     /// Something to know that is no finding.
     pub(super) fn note(&mut self, text: &str) {
-        eprintln!("{}: {text}", self.program);
+        tell!("{}: {text}", self.program);
     }
 
     /// Something that kept us from looking.

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use thiserror::Error;
 
 use crate::elements::{self, Catalog, Element};
-use crate::error::Explain;
+use crate::error::{tell, Explain};
 use crate::request::yaml_map;
 
 use super::answered;
@@ -128,7 +128,7 @@ fn split(value: &OsStr) -> Vec<PathBuf> {
 }
 
 fn log(level: &str, message: &str) {
-    eprintln!("{level} {LOGGER} [-] {message}");
+    tell!("{level} {LOGGER} [-] {message}");
 }
 
 /// Three definitions that bash can `eval`: names, names with paths as YAML, and

@@ -14,6 +14,8 @@ use nix::libc;
 use nix::mount::{mount, umount2, MntFlags, MsFlags};
 use nix::unistd::{chdir, pivot_root};
 
+use crate::error::tell;
+
 use super::error::{Fault, FaultKind};
 use super::ops::SandboxOp;
 use super::sys;
@@ -159,7 +161,7 @@ pub(super) fn execute_all(ops: &[SandboxOp], debug: bool) -> Result<(), Fault> {
 
 fn announce(op: &SandboxOp, debug: bool) {
     if debug {
-        eprintln!("safedib sandbox: {op}");
+        tell!("safedib sandbox: {op}");
     }
 }
 

@@ -20,6 +20,7 @@ use super::journal::{Duties, Journal, Order, PutBack};
 use super::remove::{read_answer, spawn_helper};
 use super::sys;
 use super::wire::{control_from, read_order};
+use crate::error::tell;
 use crate::protocol;
 
 /// How long the processes of a sandbox may take to die before the files that
@@ -213,7 +214,7 @@ pub(super) fn sandbox_janitor(arguments: &[OsString]) -> i32 {
     }
     let result = finish(&duties, journal.as_deref());
     if let Err(error) = &result {
-        eprintln!("safedib: {}", error.doing);
+        tell!("safedib: {}", error.doing);
     }
     let failed = result.is_err();
     // A dead driver hears nothing.

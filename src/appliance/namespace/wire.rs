@@ -13,6 +13,7 @@ use super::error::{Fault, FaultKind};
 use super::ids::Mapping;
 use super::layout::Layout;
 use super::sys;
+use crate::error::tell;
 use crate::protocol;
 
 /// Everything that the processes of the sandbox must know.
@@ -89,7 +90,7 @@ pub(super) fn control_from(arguments: &[OsString]) -> Option<UnixStream> {
         .and_then(|text| text.parse::<RawFd>().ok())
         .filter(|fd| *fd > 2);
     let Some(fd) = number else {
-        eprintln!("safedib: this command is for safedib's own use");
+        tell!("safedib: this command is for safedib's own use");
         return None;
     };
     // It was passed over exec, and must not be once more.
