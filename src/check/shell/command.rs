@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::word::{leading_variable, name_at};
+use super::word::{assigns, leading_variable, named};
 use super::{Command, Script, Word};
 
 /// Commands that only start another one, with their options that take a value.
@@ -148,12 +148,11 @@ fn after_options<'a>(mut words: &'a [Word], valued: &[&str]) -> &'a [Word] {
         if text == "--" {
             return rest;
         }
-        let assigns = !name_at(text).is_empty() && text[name_at(text).len()..].starts_with('=');
         let cluster = text.starts_with('-') && !text.starts_with("--") && text.len() > 2;
         let takes_user = cluster && text.ends_with('u') && valued.contains(&"-u");
         if valued.contains(&text) || takes_user {
             words = rest.get(1..).unwrap_or_default();
-        } else if text.starts_with('-') || assigns {
+        } else if text.starts_with('-') || assigns(text) {
             words = rest;
         } else {
             break;
@@ -238,7 +237,7 @@ impl<'a> Shell<'a> {
             let Some((name, rest)) = leading_variable(&text) else {
                 break;
             };
-            let written = &text[..text.len() - rest.len()];
+            let written = text.strip_suffix(rest).unwrap_or_default();
             let value = match self.values.get(name) {
                 Some(value) if !value.starts_with(&format!("${{{name}:-")) => *value,
                 Some(value) => default_of(value).unwrap_or_default(),
@@ -259,7 +258,7 @@ impl<'a> Shell<'a> {
 /// `default` of `${NAME:-default}` and `${NAME:=default}`.
 fn default_of(text: &str) -> Option<&str> {
     let inner = text.strip_prefix("${")?.strip_suffix('}')?;
-    let rest = &inner[name_at(inner).len()..];
+    let rest = named(inner).map_or(inner, |(_, rest)| rest);
     [":-", ":=", "-", "="]
         .iter()
         .find_map(|operator| rest.strip_prefix(operator))
@@ -267,8 +266,7 @@ fn default_of(text: &str) -> Option<&str> {
 
 fn assigned_default(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix("${")?.strip_suffix('}')?;
-    let name = name_at(inner);
-    let rest = &inner[name.len()..];
+    let (name, rest) = named(inner)?;
     let default = rest.strip_prefix(":=").or_else(|| rest.strip_prefix('='))?;
-    (!name.is_empty()).then_some((name, default))
+    Some((name, default))
 }

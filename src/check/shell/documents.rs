@@ -16,11 +16,7 @@ impl Scanner<'_> {
         for document in std::mem::take(&mut self.open_documents) {
             let first = self.line;
             let mut body = String::new();
-            loop {
-                if self.at >= self.text.len() {
-                    break;
-                }
-                let rest = &self.source[self.at..];
+            while let Some(rest) = self.source.get(self.at..).filter(|rest| !rest.is_empty()) {
                 let line = rest.split('\n').next().unwrap_or_default();
                 let length = line.len() + 1;
                 let bare = match document.tabs {

@@ -3,6 +3,8 @@
 //! what a script would do is not followed. It knows as much of the language as
 //! it needs to tell code from quotes, comments and here-documents.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
+
 mod command;
 mod documents;
 mod names;

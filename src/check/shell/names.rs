@@ -1,6 +1,6 @@
 //! Names that commands set.
 
-use super::word::name_at;
+use super::word::{assigns, name_at};
 use super::{Command, Script};
 
 /// Adds the variables and functions that a finished command sets.
@@ -27,7 +27,7 @@ pub(super) fn note_names(command: &Command, script: &mut Script) {
         ["getopts", _, name, ..] | ["printf", "-v", name, ..] => add(name),
         ["eval", rest @ ..] => rest
             .iter()
-            .filter(|word| word[name_at(word).len()..].starts_with('='))
+            .filter(|word| assigns(word))
             .for_each(|word| add(word)),
         ["function", name, ..] => script.functions.push((*name).to_owned()),
         _ => {}

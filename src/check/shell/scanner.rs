@@ -258,7 +258,8 @@ impl<'a> Scanner<'a> {
         let pattern = current.cases.last() == Some(&Case::Pattern);
         if (fresh || declares(&current.command)) && !pattern {
             if let Some(length) = self.assignment_ahead() {
-                let name = name_at(&self.source[self.at..]).to_owned();
+                let rest = self.source.get(self.at..).unwrap_or_default();
+                let name = name_at(rest).to_owned();
                 self.skip(length);
                 let value = if self.peek() == Some(b'(') {
                     self.array()
@@ -324,18 +325,15 @@ impl<'a> Scanner<'a> {
         if name.is_empty() {
             return None;
         }
-        let mut end = name.len();
-        if rest[end..].starts_with('[') {
-            let close = rest[end..].find(']')?;
-            if rest[end..end + close].contains(['\n', ' ']) {
-                return None;
-            }
-            end += close + 1;
+        let mut after = rest.strip_prefix(name)?;
+        if let Some(subscript) = after.strip_prefix('[') {
+            // Looked for no further than to the next blank: once for each word
+            // of a long line it would be the whole line each time.
+            let ends = |c: char| matches!(c, ']' | '\n' | ' ');
+            after = subscript.get(subscript.find(ends)?..)?.strip_prefix(']')?;
         }
-        if rest[end..].starts_with("+=") {
-            return Some(end + 2);
-        }
-        rest[end..].starts_with('=').then_some(end + 1)
+        let value = after.strip_prefix("+=").or(after.strip_prefix('='))?;
+        rest.len().checked_sub(value.len())
     }
 }
 

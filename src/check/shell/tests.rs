@@ -165,3 +165,50 @@ fn writes_and_documents_belong_to_their_command() {
         .collect();
     assert_eq!(writes, ["/etc/b", "/dev/null"]);
 }
+
+/// Scans a text in a thread of its own, as far as it takes: a scanner that goes
+/// down with each bracket ends the process, one that stands still the test.
+fn scans(text: &str) -> Script {
+    let (send, receive) = std::sync::mpsc::channel();
+    let owned = text.to_owned();
+    std::thread::spawn(move || send.send(scan(&owned)));
+    let scanned = receive.recv_timeout(std::time::Duration::from_secs(60));
+    scanned.unwrap_or_else(|_| panic!("{:.60} ... takes too long", text))
+}
+
+#[test]
+fn no_script_keeps_the_scanner_or_takes_it_down() {
+    for text in ["`a=(`", "`a=(b`c", "`a=(`; rm x", "\"`a=(`\""] {
+        let script = scans(text);
+        assert!(script.lost.is_some(), "{text}");
+    }
+    for piece in [
+        "$((",
+        "$(",
+        "${a:-",
+        "`",
+        "\"$((",
+        "<(",
+        "((",
+        "(",
+        "{ ",
+        "case x in ",
+        "[[ ",
+        "a=(",
+        "$(cat <<E\n",
+        "\"",
+        "'",
+        "$'",
+        "a[",
+        "a[ ",
+        "@(",
+        "function ",
+        "\\",
+        "$",
+        "((`",
+        "<<a ",
+    ] {
+        scans(&piece.repeat(50_000));
+        scans(&format!("`{}", piece.repeat(1000)));
+    }
+}

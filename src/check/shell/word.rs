@@ -25,24 +25,31 @@ impl Word {
 pub fn leading_variable(text: &str) -> Option<(&str, &str)> {
     let rest = text.strip_prefix('$')?;
     if let Some(inner) = rest.strip_prefix('{') {
-        let end = closing(inner)?;
-        let name = name_at(inner);
-        return (!name.is_empty()).then_some((name, &inner[end + 1..]));
+        let rest = inner.get(closing(inner)?..)?.strip_prefix('}')?;
+        let (name, _) = named(inner)?;
+        return Some((name, rest));
     }
-    let name = name_at(rest);
-    (!name.is_empty()).then_some((name, &rest[name.len()..]))
+    named(rest)
 }
 
 /// The name of a variable that `text` begins with; empty if there is none.
 pub fn name_at(text: &str) -> &str {
+    named(text).map_or("", |(name, _)| name)
+}
+
+/// The same with what follows it.
+pub fn named(text: &str) -> Option<(&str, &str)> {
     let end = text
         .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .unwrap_or(text.len());
-    let name = &text[..end];
-    match name.starts_with(|c: char| c.is_ascii_digit()) {
-        true => "",
-        false => name,
-    }
+    let (name, rest) = text.split_at_checked(end)?;
+    let none = name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit());
+    (!none).then_some((name, rest))
+}
+
+/// Whether it is `NAME=`, and what may follow.
+pub fn assigns(text: &str) -> bool {
+    named(text).is_some_and(|(_, rest)| rest.starts_with('='))
 }
 
 /// Where the brace closes that was opened before `text`.

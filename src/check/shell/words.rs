@@ -26,6 +26,8 @@ impl Scanner<'_> {
                     }
                 }
                 b'(' | b'<' | b'>' | b';' | b'&' | b'|' => self.skip(1),
+                // No word begins here: the substitution that the array is in ends.
+                b'`' if self.in_backticks => break,
                 _ => {
                     let word = self.word();
                     text.push_str(&word.text);
@@ -179,7 +181,10 @@ impl Scanner<'_> {
         match self.peek() {
             Some(b'(') if self.starts("((") => {
                 self.skip(2);
-                self.arithmetic();
+                if self.enter() {
+                    self.arithmetic();
+                    self.depth -= 1;
+                }
                 text.push_str("$()");
             }
             Some(b'(') => {
