@@ -10,6 +10,8 @@ use super::Mark;
 
 /// Most lines of a text that are moved: each costs another reading.
 const MOST: usize = 200;
+/// Most bytes that are read again for that.
+const MOST_READ: usize = 32 << 20;
 
 /// Complaints of `saphyr_parser` about a line that begins within brackets:
 /// outside of them such a line ends blocks.
@@ -53,7 +55,7 @@ impl<'a> Shifted<'a> {
         };
         Mark {
             line,
-            column: column + 1,
+            column: column.saturating_add(1),
         }
     }
 
@@ -62,16 +64,17 @@ impl<'a> Shifted<'a> {
         let at = error.marker().line();
         let line = match error.info() {
             // All lines up to the one that is meant belong to the quote.
-            IN_QUOTES => (at + 1..).find(|line| !self.lines.contains(line))?,
+            IN_QUOTES => (at.checked_add(1)?..).find(|line| !self.lines.contains(line))?,
             text if IN_BRACKETS.contains(&text) => at,
             _ => return None,
         };
-        if self.lines.len() >= MOST || self.lines.contains(&line) {
+        let read = self.text.len().saturating_mul(self.lines.len());
+        if self.lines.len() >= MOST || read >= MOST_READ || self.lines.contains(&line) {
             return None;
         }
-        let mut text = String::with_capacity(self.text.len() + self.by);
-        for (index, content) in self.text.split_inclusive('\n').enumerate() {
-            if index + 1 == line {
+        let mut text = String::with_capacity(self.text.len().saturating_add(self.by));
+        for (number, content) in (1..).zip(self.text.split_inclusive('\n')) {
+            if number == line {
                 text.push_str(&" ".repeat(self.by));
             }
             text.push_str(content);

@@ -1,6 +1,15 @@
 //! YAML as upstream's PyYAML reads it: version 1.1 scalars, the last of two
 //! equal keys wins. Every value knows where it stands.
 
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 mod indent;
 mod scalar;
 mod value;
@@ -14,8 +23,12 @@ use indent::Shifted;
 pub use value::Value;
 pub(crate) use value::{float, lookup, set};
 
-/// Most values that a document may expand to through its aliases.
+/// Most values that a document may expand to through its anchors and aliases.
 const MAX_VALUES: usize = 100_000;
+/// A text that is copied counts as a value for each so many bytes.
+const TEXT_VALUE: usize = 256;
+/// Most keys of one mapping: each is compared with all that are there.
+const MAX_KEYS: usize = 4096;
 /// Deepest nesting that is accepted.
 const MAX_DEPTH: usize = 100;
 
@@ -95,13 +108,18 @@ impl Node {
         }
     }
 
+    /// What a copy costs, as a number of values.
     fn size(&self) -> usize {
+        let sum = |sizes: &mut dyn Iterator<Item = usize>| sizes.fold(1, usize::saturating_add);
         match &self.data {
+            Data::Scalar(Value::Str(text) | Value::Timestamp(text)) => {
+                (text.len() / TEXT_VALUE).saturating_add(1)
+            }
             Data::Scalar(_) => 1,
-            Data::List(items) => 1 + items.iter().map(Node::size).sum::<usize>(),
+            Data::List(items) => sum(&mut items.iter().map(Node::size)),
             Data::Map(pairs) => {
-                let sizes = pairs.iter().map(|(key, value)| key.size() + value.size());
-                1 + sizes.sum::<usize>()
+                let nodes = pairs.iter().flat_map(|(key, value)| [key, value]);
+                sum(&mut nodes.map(Node::size))
             }
         }
     }
@@ -211,10 +229,10 @@ impl<'a> Loader<'a> {
         let at = self.at;
         let (anchor, data) = match event {
             Event::Alias(anchor) => {
+                let size = self.anchors.get(&anchor).map_or(0, Node::size);
+                self.count(size)?;
                 let node = self.anchors.get(&anchor).cloned();
-                let node = node.ok_or(YamlError::Recursive)?;
-                self.count(node.size())?;
-                return Ok(node);
+                return node.ok_or(YamlError::Recursive);
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
@@ -227,6 +245,8 @@ impl<'a> Loader<'a> {
         };
         let node = Node { at, data };
         if anchor != 0 {
+            // Anchors within anchors keep their content once each.
+            self.count(node.size())?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
@@ -237,12 +257,13 @@ impl<'a> Loader<'a> {
         loop {
             match self.next()? {
                 Event::SequenceEnd | Event::StreamEnd => return Ok(Data::List(items)),
-                event => items.push(self.node(event, depth + 1)?),
+                event => items.push(self.node(event, depth.saturating_add(1))?),
             }
         }
     }
 
     fn map(&mut self, depth: usize) -> Result<Data, YamlError> {
+        let inside = depth.saturating_add(1);
         let mut pairs: Vec<(Node, Node)> = Vec::new();
         let mut merged: Vec<(Node, Node)> = Vec::new();
         loop {
@@ -250,18 +271,21 @@ impl<'a> Loader<'a> {
             if matches!(event, Event::MappingEnd | Event::StreamEnd) {
                 break;
             }
+            if pairs.len().max(merged.len()) > MAX_KEYS {
+                return Err(YamlError::TooLarge);
+            }
             if matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<") {
                 let event = self.next()?;
-                let value = self.node(event, depth + 1)?;
+                let value = self.node(event, inside)?;
                 merge_into(&mut merged, value)?;
                 continue;
             }
-            let key = self.node(event, depth + 1)?;
+            let key = self.node(event, inside)?;
             if !matches!(key.data, Data::Scalar(_)) {
                 return Err(YamlError::Key(key.value().to_string()));
             }
             let event = self.next()?;
-            let value = self.node(event, depth + 1)?;
+            let value = self.node(event, inside)?;
             put(&mut pairs, key, value);
         }
         let mut all = merged;
@@ -272,11 +296,11 @@ impl<'a> Loader<'a> {
     }
 
     fn count(&mut self, more: usize) -> Result<(), YamlError> {
-        self.values += more;
-        if self.values > MAX_VALUES {
-            return Err(YamlError::TooLarge);
+        self.values = self.values.saturating_add(more);
+        match self.values > MAX_VALUES {
+            true => Err(YamlError::TooLarge),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 

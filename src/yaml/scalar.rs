@@ -124,5 +124,8 @@ fn integer(text: &str) -> Option<i128> {
     } else {
         digits.parse().ok()?
     };
-    Some(if negative { -number } else { number })
+    match negative {
+        true => number.checked_neg(),
+        false => Some(number),
+    }
 }

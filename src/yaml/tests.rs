@@ -109,6 +109,37 @@ fn refuses_what_safe_load_refuses() {
 }
 
 #[test]
+fn what_anchors_and_aliases_copy_is_bounded() {
+    let aliases = "*t, ".repeat(1000);
+    let large = |bytes: usize| format!("[&t {}, {aliases}]\n", "x".repeat(bytes));
+    assert!(load(&large(1000)).is_ok());
+    assert!(matches!(load(&large(100_000)), Err(YamlError::TooLarge)));
+    // Nothing is copied more than once where no alias is.
+    assert!(load(&format!("[{}]\n", "x".repeat(30 << 20))).is_ok());
+    let (open, close) = ("[&a ".repeat(60), "]".repeat(60));
+    let nested = |count: usize| format!("{open}[{}]{close}\n", "1, ".repeat(count));
+    assert!(load(&nested(100)).is_ok());
+    assert!(matches!(load(&nested(50_000)), Err(YamlError::TooLarge)));
+}
+
+#[test]
+fn the_keys_of_a_mapping_are_bounded() {
+    let mapping = |count: usize| -> String { (0..count).map(|n| format!("k{n}: 1\n")).collect() };
+    assert!(load(&mapping(4000)).is_ok());
+    assert!(matches!(load(&mapping(40_000)), Err(YamlError::TooLarge)));
+}
+
+#[test]
+fn a_large_text_is_not_read_over_and_over() {
+    let mut text = String::from("a:\n  b: [\n");
+    text += &format!("# {}\n", "x".repeat(1 << 20));
+    text += &"x,\n".repeat(200);
+    let began = std::time::Instant::now();
+    let _ = load(&text);
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
+#[test]
 fn lines_in_brackets_and_quotes_may_stand_anywhere() {
     let text = "- a: [x,\ny, {k:\n'v\nw'}\n]\n  b: \"q\nr \\\n  s\"\n  c: [\n1]\n";
     assert_eq!(
