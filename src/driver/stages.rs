@@ -197,7 +197,7 @@ fn failure(request: &BuildRequest, plan: &Plan, stage: &Stage, end: End, ending:
         End::Died { step } => Error::ApplianceDied {
             during: plan
                 .steps
-                .get(first + step)
+                .get(first.saturating_add(step))
                 .map(|planned| planned.step.to_string())
                 .unwrap_or_default(),
             detail: ending
@@ -221,7 +221,7 @@ fn of_plan(failure: Failure, first: usize) -> Failure {
             hint,
             status,
         } => Failure::Step {
-            index: first + index,
+            index: first.saturating_add(index),
             message,
             hint,
             status,

@@ -1,6 +1,8 @@
 //! Turns placeholders in a tar archive into device nodes: an entry for an empty
 //! file and one for a device differ in a few bytes of the header.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -50,9 +52,16 @@ impl Blocks for InPlace {
     }
 
     fn skip(&mut self, count: u64) -> io::Result<()> {
-        self.offset += count * BLOCK;
+        let end = self.offset.checked_add(bytes_of(count)?);
+        self.offset = end.ok_or(io::ErrorKind::InvalidData)?;
         Ok(())
     }
+}
+
+/// Bytes of so many blocks; a header can tell of more than there can be.
+fn bytes_of(blocks: u64) -> io::Result<u64> {
+    let bytes = blocks.checked_mul(BLOCK);
+    bytes.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// An archive that comes in and goes out.
@@ -87,7 +96,7 @@ impl<R: Read, W: Write> Blocks for Stream<R, W> {
 
     fn skip(&mut self, count: u64) -> io::Result<()> {
         self.flush()?;
-        let wanted = count * BLOCK;
+        let wanted = bytes_of(count)?;
         let copied = io::copy(&mut self.input.by_ref().take(wanted), &mut self.output)?;
         match copied == wanted {
             true => Ok(()),
@@ -225,8 +234,7 @@ fn is_file(header: &Header) -> bool {
 }
 
 fn until_nul(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().position(|byte| *byte == 0);
-    &bytes[..end.unwrap_or(bytes.len())]
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 fn short_name(header: &Header) -> Vec<u8> {
@@ -241,8 +249,9 @@ fn short_name(header: &Header) -> Vec<u8> {
 
 /// Octal digits, or GNU's base 256 with the high bit set.
 fn number(field: &[u8]) -> Option<u64> {
-    if field.first()? & 0x80 != 0 {
-        return field[1..].iter().try_fold(0u64, |sum, byte| {
+    let (first, rest) = field.split_first()?;
+    if first & 0x80 != 0 {
+        return rest.iter().try_fold(0u64, |sum, byte| {
             sum.checked_mul(256)?.checked_add(u64::from(*byte))
         });
     }
@@ -258,7 +267,7 @@ fn number(field: &[u8]) -> Option<u64> {
 fn pax_path(mut data: &[u8]) -> Option<Vec<u8>> {
     while !data.is_empty() {
         let blank = data.iter().position(|byte| *byte == b' ')?;
-        let length: usize = std::str::from_utf8(&data[..blank]).ok()?.parse().ok()?;
+        let length: usize = std::str::from_utf8(data.get(..blank)?).ok()?.parse().ok()?;
         let record = data.get(blank + 1..length.checked_sub(1)?)?;
         if let Some(path) = record.strip_prefix(b"path=") {
             return Some(path.to_vec());
@@ -280,19 +289,83 @@ fn make_device(header: &mut Header, entry: &NodeEntry) {
 
 /// Makes root the owner instead of an id that does not exist here.
 fn disown(header: &mut Header) -> bool {
-    let mut changed = false;
-    for (id, name) in [(108..116, 265..297), (116..124, 297..329)] {
-        if number(&header[id.clone()]) == Some(OVERFLOW_ID) {
-            header[id].copy_from_slice(b"0000000\0");
-            header[name].fill(0);
-            changed = true;
-        }
+    let (user, group) = (number(&header[108..116]), number(&header[116..124]));
+    if user == Some(OVERFLOW_ID) {
+        header[108..116].copy_from_slice(b"0000000\0");
+        header[265..297].fill(0);
     }
-    changed
+    if group == Some(OVERFLOW_ID) {
+        header[116..124].copy_from_slice(b"0000000\0");
+        header[297..329].fill(0);
+    }
+    user == Some(OVERFLOW_ID) || group == Some(OVERFLOW_ID)
 }
 
 fn seal(header: &mut Header) {
     header[148..156].fill(b' ');
     let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
     header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NULL: &str = r#"{"dev": 1, "ino": 1, "kind": "c", "major": 1, "minor": 3}"#;
+
+    /// A header whose size takes all bits, or is `size`.
+    fn header(kind: u8, size: Option<u64>) -> Vec<u8> {
+        let mut header = [0; BLOCK as usize];
+        header[0] = b'x';
+        header[156] = kind;
+        header[124] = 0x80;
+        header[128..136].copy_from_slice(&size.unwrap_or(u64::MAX).to_be_bytes());
+        seal(&mut header);
+        header.to_vec()
+    }
+
+    #[test]
+    fn sizes_that_no_archive_has_are_refused() {
+        let refused = |archive: &[u8]| {
+            let error = filter(archive, io::sink(), &mut |_| None).unwrap_err();
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), archive).unwrap();
+            let node = PlacedNode {
+                path: "x".into(),
+                entry: serde_json::from_str(NULL).unwrap(),
+                metadata: std::fs::metadata("/dev/null").unwrap(),
+            };
+            let patched = patch(file.path(), "./", &[node]);
+            assert!(matches!(patched, Err(Error::Archive { .. })), "{patched:?}");
+            error.kind()
+        };
+        for kind in [b'0', b'x', b'L', b'K', b'g', b'S', b'5'] {
+            let archive = [header(kind, None), vec![0; 1024]].concat();
+            let found = refused(&archive);
+            assert_eq!(found, io::ErrorKind::InvalidData, "{}", char::from(kind));
+        }
+        // Two that overflow only together.
+        let half = header(b'0', Some(1 << 63));
+        assert_eq!(
+            refused(&[half.clone(), half].concat()),
+            io::ErrorKind::UnexpectedEof
+        );
+        for record in [
+            "18446744073709551615 path=x\n",
+            "0 path=x\n",
+            "3 \n",
+            "-1 path=x\n",
+            " ",
+        ] {
+            let data = [record.as_bytes(), &[0; 512]].concat();
+            let size = Some(record.len() as u64);
+            let archive = [
+                header(b'x', size),
+                data[..512].to_vec(),
+                header(b'0', Some(0)),
+                vec![0; 1024],
+            ];
+            filter(&*archive.concat(), io::sink(), &mut |_| None).unwrap();
+        }
+    }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use nix::sys::signal::Signal;
+
 use crate::elements::{Hook, Phase};
 use crate::error::{Explain, Setting};
 use crate::protocol::Failure;
@@ -173,9 +175,10 @@ struct Status(i32);
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "exit status {}", self.0)?;
-        match nix::sys::signal::Signal::try_from(self.0 - 128) {
-            Ok(signal) => write!(f, " ({})", signal.as_str()),
-            Err(_) => Ok(()),
+        let number = self.0.checked_sub(128);
+        match number.and_then(|number| Signal::try_from(number).ok()) {
+            Some(signal) => write!(f, " ({})", signal.as_str()),
+            None => Ok(()),
         }
     }
 }
@@ -229,6 +232,18 @@ mod tests {
         assert!(text(Some("made-by-a-hook"), 1).contains("which no element has as a file"));
         assert!(text(None, 1).starts_with("the environment of the hooks"));
         assert!(text(None, 1).ends_with("the full log is in /l"));
+    }
+
+    #[test]
+    fn any_status_can_be_told() {
+        for status in [i32::MIN, i32::MAX, -1, 0, 127, 128] {
+            let failure = hook_failure(None, status);
+            let error = BuildFailure::new(failure, &hooks(), LogPlace::Nowhere);
+            assert!(error
+                .to_string()
+                .contains(&format!("exit status {status}\n")));
+            assert!(error.exit_code() > 0);
+        }
     }
 
     #[test]

@@ -144,7 +144,8 @@ fn read_path(pid: u32, address: u64) -> io::Result<PathBuf> {
     let mut bytes = Vec::new();
     // Piece by piece up to the ends of pages: the next may not be there.
     while bytes.len() < libc::PATH_MAX as usize {
-        let at = address + bytes.len() as u64;
+        let at = address.checked_add(bytes.len() as u64);
+        let at = at.ok_or(Errno::EFAULT)?;
         let mut piece = vec![0u8; 4096 - (at % 4096) as usize];
         let count = memory.read_at(&mut piece, at)?;
         if count == 0 {

@@ -123,9 +123,10 @@ fn in_sectors(table: &str) -> String {
                 Some(number) => (number, ";"),
                 None => (*field, ""),
             };
-            match number.parse::<u64>() {
-                Ok(cylinders) if index < 2 => format!("{}{rest}", cylinders * CYLINDER),
-                _ => (*field).to_owned(),
+            let cylinders = number.parse::<u64>().ok().filter(|_| index < 2);
+            match cylinders.and_then(|count| count.checked_mul(CYLINDER)) {
+                Some(sectors) => format!("{sectors}{rest}"),
+                None => (*field).to_owned(),
             }
         });
         fields.collect::<Vec<_>>().join(separator)
@@ -146,6 +147,7 @@ mod tests {
             ("0,8,41 *\n,,L\n;\n", "0,128520,41 *\n,,L\n;\n"),
             ("start=2048, type=83\n", "start=2048,type=83\n"),
             (",10MiB\n", ",10MiB\n"),
+            ("0 18446744073709551615 L\n", "0 18446744073709551615 L\n"),
         ] {
             assert_eq!(in_sectors(table), expected);
         }

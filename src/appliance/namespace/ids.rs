@@ -19,6 +19,8 @@ const WANTED: u32 = 65_535;
 /// Where root's range starts when `/etc/subuid` gives root none: above what
 /// shadow (up to 600100000) and systemd (up to 1879048191) hand out.
 const ROOT_BASE: u32 = 2_000_000_000;
+/// Below are ids of users (`SUB_UID_MIN` of shadow's login.defs).
+const LOWEST: u32 = 100_000;
 
 /// A range of ids of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,21 +264,26 @@ fn root_range(subuid: &str, subgid: &str) -> Range {
     }
 }
 
-/// The first start of 65536 ids at or above `from` that overlaps no range.
+/// The first start of 65536 ids at or above `from` that overlaps no range; one
+/// below where all of those are taken, as far as there is one.
 fn first_free(tables: &[&str], from: u32) -> u32 {
-    let mut start = from;
-    loop {
-        let end = start.saturating_add(WANTED + 1);
+    let at_or_above = |mut start: u32| loop {
+        let end = start.checked_add(WANTED + 1)?;
         let clash = tables
             .iter()
             .flat_map(|table| all_ranges(table))
-            .map(|(_, range)| range)
-            .find(|range| range.start < end && start < range.start + range.count);
+            .find_map(|(_, range)| {
+                let next = range.start.checked_add(range.count)?;
+                (range.start < end && start < next).then_some(next)
+            });
         match clash {
-            Some(range) => start = range.start + range.count,
-            None => return start,
+            Some(next) => start = next,
+            None => return Some(start),
         }
-    }
+    };
+    at_or_above(from)
+        .or_else(|| at_or_above(LOWEST))
+        .unwrap_or(from)
 }
 
 #[cfg(test)]
@@ -326,5 +333,27 @@ mod tests {
             "0 2000000000 65536\n"
         );
         assert_eq!(mapping("x:2000000100:5", ""), "0 2000000105 65536\n");
+    }
+
+    #[test]
+    fn ids_given_away_up_to_the_last_leave_those_below() {
+        let mapping =
+            |uids: &str, gids: &str| Mapping::find(0, 0, "root", uids, gids).unwrap().lines().0;
+        let rest = "x:2000000000:2294967295\n";
+        assert_eq!(mapping(rest, ""), "0 100000 65536\n");
+        assert_eq!(
+            mapping("x:4294960000:10\ny:2000000000:2294900000", "z:100000:7"),
+            "0 100007 65536\n"
+        );
+        for odd in [
+            "x:0:4294967295",
+            "x:4294967295:4294967295",
+            "::",
+            "x:-1:5\nx:1",
+            "x:1:18446744073709551616",
+        ] {
+            assert!(mapping(odd, odd).ends_with(" 65536\n"), "{odd}");
+            assert!(Mapping::find(1000, 1000, "x", odd, "").is_err(), "{odd}");
+        }
     }
 }
