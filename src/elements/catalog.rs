@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::{Catalog, Element, Error};
 
+/// Bytes of a list of names that is no mistake.
+const LONGEST_LIST: u64 = 1 << 20;
+
 impl Catalog {
     /// Finds every element below the entries of `paths`, which are in the
     /// order of `ELEMENTS_PATH`: an earlier entry's element hides a later one's.
@@ -93,7 +96,7 @@ fn directories_below(entry: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// The text of a file; empty if it does not exist.
 fn text_of(path: &Path) -> Result<String, Error> {
-    let bytes = match fs::read(path) {
+    let bytes = match read_list(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
         Err(source) => return Err(Error::unreadable(path)(source)),
@@ -101,6 +104,19 @@ fn text_of(path: &Path) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| Error::NotText {
         path: path.to_path_buf(),
     })
+}
+
+/// Reads a list, which may be a link to what has no end, or to a FIFO that nobody
+/// ever writes to.
+fn read_list(path: &Path) -> io::Result<Vec<u8>> {
+    let kind = fs::metadata(path)?;
+    if !kind.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    if kind.len() > LONGEST_LIST {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    fs::read(path)
 }
 
 /// Lines without surrounding blanks, empty ones dropped. Python's universal
@@ -198,6 +214,14 @@ mod tests {
         let error = Catalog::find(&[base.path().into()]).unwrap_err();
         assert!(matches!(error, Error::Unreadable { .. }), "{error}");
         fs::remove_dir(base.path().join("a/element-deps")).unwrap();
+        symlink("/dev/zero", base.path().join("a/element-deps")).unwrap();
+        let error = Catalog::find(&[base.path().to_path_buf()]).unwrap_err();
+        assert!(error.to_string().contains("not a regular file"), "{error}");
+        fs::remove_file(base.path().join("a/element-deps")).unwrap();
+        let sparse = fs::File::create(base.path().join("a/element-deps")).unwrap();
+        sparse.set_len(1 << 40).unwrap();
+        let error = Catalog::find(&[base.path().to_path_buf()]).unwrap_err();
+        assert!(error.to_string().contains("larger than 1 MiB"), "{error}");
         fs::write(base.path().join("a/element-deps"), b"\xff").unwrap();
         let error = Catalog::find(&[base.path().into()]).unwrap_err();
         assert!(matches!(error, Error::NotText { .. }), "{error}");

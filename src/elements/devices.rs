@@ -97,7 +97,7 @@ pub fn calls(hook: &Hook, commands: &[&str]) -> Result<bool, Error> {
 fn first_sign(text: &str) -> Option<(usize, &'static str)> {
     // `ubuntu` comes to extract-image only when unsquashfs does not know the image.
     let last_resort = text.contains("unsquashfs");
-    text.lines().enumerate().find_map(|(index, line)| {
+    (1..).zip(text.lines()).find_map(|(number, line)| {
         let line = line.trim_start();
         if line.starts_with('#') || is_harmless(line) {
             return None;
@@ -105,7 +105,7 @@ fn first_sign(text: &str) -> Option<(usize, &'static str)> {
         SIGNS
             .iter()
             .find(|(sign, _)| line.contains(sign) && !(last_resort && *sign == EXTRACT_IMAGE))
-            .map(|(_, why)| (index + 1, *why))
+            .map(|(_, why)| (number, *why))
     })
 }
 

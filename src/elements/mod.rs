@@ -1,5 +1,14 @@
 //! Elements: finding them, resolving dependencies, collecting hooks.
 
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 mod catalog;
 mod devices;
 mod error;

@@ -8,6 +8,9 @@ use super::{Catalog, Element, ElementSet, Error};
 /// What the user counts as among those who ask for an element.
 const USER: &str = "";
 
+/// Bytes of the longest name of a directory.
+const LONGEST_NAME: usize = 255;
+
 /// The name that exactly one element of a build must provide.
 const OPERATING_SYSTEM: &str = "operating-system";
 
@@ -181,7 +184,12 @@ fn providers_of(name: &str, catalog: &Catalog) -> Vec<String> {
 }
 
 /// At most three names of the catalog that `name` may have been meant to be.
+/// None for what is too long for a file's name: comparing it costs its length
+/// times that of each name of the catalog.
 fn near_names(name: &str, catalog: &Catalog) -> Vec<String> {
+    if name.len() > LONGEST_NAME {
+        return Vec::new();
+    }
     let allowed = name.chars().count().div_ceil(4).max(1);
     let mut near: Vec<(usize, &String)> = catalog
         .elements
@@ -192,7 +200,7 @@ fn near_names(name: &str, catalog: &Catalog) -> Vec<String> {
             if distance <= allowed {
                 Some((distance, candidate))
             } else {
-                part.then_some((allowed + 1, candidate))
+                part.then_some((allowed.saturating_add(1), candidate))
             }
         })
         .collect();
@@ -204,6 +212,12 @@ fn near_names(name: &str, catalog: &Catalog) -> Vec<String> {
 }
 
 /// Levenshtein's distance, with a swap of neighbours as one edit.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "there is a row more than `left` has letters, a place more in each than \
+              `right` has, and no number above both lengths together"
+)]
 fn edit_distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.chars().collect();
     let right: Vec<char> = right.chars().collect();

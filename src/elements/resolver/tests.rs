@@ -133,3 +133,19 @@ fn operating_systems_are_suggested() {
         "{error:?}"
     );
 }
+
+#[test]
+fn a_name_longer_than_any_directorys_has_no_near_names() {
+    let longest = "x".repeat(LONGEST_NAME);
+    let near = |name: &str| {
+        let error = run(name, &format!("{OS}{longest}:")).unwrap_err();
+        let Error::MissingElement { suggestions, .. } = error else {
+            panic!("{error}");
+        };
+        suggestions
+    };
+    assert_eq!(near(&longest[1..]), [longest.as_str()]);
+    assert!(near(&format!("{longest}x")).is_empty());
+    // Compared with the longest name this one would take tens of gigabytes.
+    assert!(near(&"x".repeat(16 << 20)).is_empty());
+}
