@@ -7,6 +7,15 @@
 //! without [`FromAgent::Finished`] or [`FromAgent::Failed`] means that the
 //! appliance died, which is a different error from a hook that failed.
 
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -206,7 +215,7 @@ fn write_frame(stream: &mut impl Write, kind: u8, body: &[u8]) -> io::Result<()>
         .ok()
         .filter(|length| *length <= MAX_FRAME)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "frame too large"))?;
-    let mut frame = Vec::with_capacity(body.len() + 5);
+    let mut frame = Vec::with_capacity(body.len().saturating_add(5));
     frame.extend_from_slice(&length.to_le_bytes());
     frame.push(kind);
     frame.extend_from_slice(body);
@@ -263,11 +272,10 @@ impl Decoder {
         if length > MAX_FRAME {
             return Err(invalid(format!("frame of {length} bytes")));
         }
-        let end = 5 + length as usize;
-        if self.pending.len() < end {
+        let end = (length as usize).saturating_add(5);
+        let Some(mut frame) = self.pending.get(..end) else {
             return Ok(None);
-        }
-        let mut frame = &self.pending[..end];
+        };
         let decoded = receive(&mut frame)?;
         self.pending.drain(..end);
         Ok(decoded)
@@ -284,12 +292,16 @@ fn invalid(text: String) -> io::Error {
 }
 
 fn read_head(stream: &mut impl Read, head: &mut [u8; 5]) -> io::Result<bool> {
-    let mut filled = 0;
-    while filled < head.len() {
-        match stream.read(&mut head[filled..]) {
-            Ok(0) if filled == 0 => return Ok(false),
+    let mut rest = &mut head[..];
+    let mut begun = false;
+    while !rest.is_empty() {
+        match stream.read(rest) {
+            Ok(0) if !begun => return Ok(false),
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => filled += count,
+            Ok(count) => {
+                rest = rest.get_mut(count..).unwrap_or_default();
+                begun = true;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

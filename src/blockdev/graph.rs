@@ -169,8 +169,10 @@ impl Graph {
             graph.add(Node { name, kind })?;
         }
         let children = graph.children()?;
-        graph.order = sort(&children)
-            .map_err(|stuck| Error::Cycle(stuck.map(|i| graph.nodes[i].name.clone()).collect()))?;
+        graph.order = sort(&children).map_err(|stuck| {
+            let nodes = stuck.filter_map(|index| graph.nodes.get(index));
+            Error::Cycle(nodes.map(|node| node.name.clone()).collect())
+        })?;
         Ok(graph)
     }
 
@@ -355,6 +357,10 @@ impl Graph {
 /// Generation by generation as networkx does it: what nothing else must precede,
 /// in the order of insertion, then what that set free, in the order of edges.
 /// Fails with the nodes that wait for each other.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "every child is itself one of the places of `children`"
+)]
 fn sort(children: &[Vec<usize>]) -> Result<Vec<usize>, impl Iterator<Item = usize>> {
     let mut waiting_for = vec![0usize; children.len()];
     for child in children.iter().flatten() {

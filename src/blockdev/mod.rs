@@ -11,6 +11,8 @@
 //! * [`state`]: device names, `state.json`, and what `getval` and `writefstab`
 //!   say of it.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
+
 use serde::{Deserialize, Serialize};
 
 pub mod config;

@@ -109,6 +109,10 @@ impl State {
     }
 
     /// The value of a key, which gets `default` if it is new.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the place was found, or is the one that was just added"
+    )]
     fn entry(&mut self, key: &str, default: Value) -> &mut Value {
         let index = self
             .keys

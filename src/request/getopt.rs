@@ -116,10 +116,9 @@ impl<'a> Parser<'a> {
 
     fn long(&mut self, word: &[u8]) {
         let shown = String::from_utf8_lossy(word).into_owned();
-        let (name, attached) = match word.iter().position(|byte| *byte == b'=') {
-            Some(at) => (&word[..at], Some(OsStr::from_bytes(&word[at + 1..]))),
-            None => (word, None),
-        };
+        let mut parts = word.splitn(2, |byte| *byte == b'=');
+        let name = parts.next().unwrap_or_default();
+        let attached = parts.next().map(OsStr::from_bytes);
         let option = match self.grammar.find(name) {
             Match::One(option) => option,
             Match::None => return self.complain(format!("unrecognized option '--{shown}'")),
@@ -145,7 +144,9 @@ impl<'a> Parser<'a> {
     }
 
     fn bundle(&mut self, bundle: &[u8]) {
-        for (index, letter) in bundle.iter().enumerate() {
+        let mut rest = bundle;
+        while let Some((letter, attached)) = rest.split_first() {
+            rest = attached;
             let known = self.grammar.short.iter().find(|(name, _)| name == letter);
             let shown = String::from_utf8_lossy(&[*letter]).into_owned();
             let value = match known {
@@ -155,7 +156,6 @@ impl<'a> Parser<'a> {
                 }
                 Some((_, false)) => None,
                 Some((_, true)) => {
-                    let attached = &bundle[index + 1..];
                     let value = if attached.is_empty() {
                         self.next().cloned()
                     } else {

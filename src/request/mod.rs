@@ -1,6 +1,8 @@
 //! What the user asked for: exactly as typed ([`RawRequest`]), then resolved
 //! once and frozen ([`BuildRequest`]).
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
+
 mod credentials;
 mod engine;
 mod environment;

@@ -55,7 +55,8 @@ fn push_ansi_c(text: &mut String, byte: u8) {
 /// unseen by `declare`.
 pub(crate) fn is_identifier(name: &[u8]) -> bool {
     let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    !name.is_empty() && !name[0].is_ascii_digit() && name.iter().all(word)
+    let first = name.first();
+    first.is_some_and(|byte| !byte.is_ascii_digit()) && name.iter().all(word)
 }
 
 #[cfg(test)]

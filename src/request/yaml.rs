@@ -77,9 +77,8 @@ fn style(text: &str, key: bool) -> Style {
         .iter()
         .any(|c| *c != '\n' && !(' '..='\u{7e}').contains(c));
     let pair = |first: fn(char) -> bool, second: fn(char) -> bool| {
-        chars
-            .windows(2)
-            .any(|window| first(window[0]) && second(window[1]))
+        let mut pairs = chars.iter().zip(chars.iter().skip(1));
+        pairs.any(|(one, next)| first(*one) && second(*next))
     };
     let space = |c: char| c == ' ';
     let newline = |c: char| c == '\n';
@@ -163,18 +162,17 @@ impl Writer {
     fn folding(&mut self, text: &str, split: bool, quote: &str) {
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
-            let after = rest.trim_start_matches(c);
-            let run = rest.len() - after.len();
-            if c == '\n' {
-                self.text.push_str(&"\n".repeat(run));
-                self.line();
-                rest = after;
-            } else if c == ' ' {
+            if c == '\n' || c == ' ' {
+                let after = rest.trim_start_matches(c);
+                let run = rest.len() - after.len();
                 let inner = rest.len() < text.len() && !after.is_empty();
-                if run == 1 && split && inner && self.column > WIDTH {
+                if c == '\n' {
+                    self.text.push_str(&"\n".repeat(run));
+                    self.line();
+                } else if run == 1 && split && inner && self.column > WIDTH {
                     self.line();
                 } else {
-                    self.push(&rest[..run]);
+                    self.push(&" ".repeat(run));
                 }
                 rest = after;
             } else {

@@ -176,7 +176,7 @@ fn tail(text: &str) -> &str {
     while !text.is_char_boundary(from) {
         from += 1;
     }
-    let end = &text[from..];
+    let end = text.get(from..).unwrap_or_default();
     match end.split_once('\n') {
         Some((_, rest)) if from > 0 => rest,
         _ => end,
@@ -195,7 +195,7 @@ fn unescape(text: &str) -> PathBuf {
         match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
             Some(byte) => {
                 bytes.push(byte);
-                rest = &after[3..];
+                rest = after.get(3..).unwrap_or_default();
             }
             None => {
                 bytes.push(*first);

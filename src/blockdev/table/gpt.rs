@@ -81,20 +81,22 @@ pub(super) fn write(
 
 fn entries(table: &PartitionTable, extents: &[Extent], sector: u64) -> io::Result<Vec<u8>> {
     let mut array = vec![0u8; ENTRIES * ENTRY_SIZE];
-    for (entry, extent) in array.chunks_mut(ENTRY_SIZE).zip(extents) {
+    for (place, extent) in array.chunks_exact_mut(ENTRY_SIZE).zip(extents) {
         let partition = table.partitions.get(extent.partition);
         let kind = partition.and_then(|partition| type_guid(&partition.kind));
         let (Some(partition), Some(kind)) = (partition, kind) else {
             continue;
         };
+        let mut entry = [0u8; ENTRY_SIZE];
         entry[0..16].copy_from_slice(&kind);
         entry[16..32].copy_from_slice(&random_guid()?);
         entry[32..40].copy_from_slice(&(extent.start / sector).to_le_bytes());
         entry[40..48].copy_from_slice(&(extent.end() / sector - 1).to_le_bytes());
         let name = partition.name.encode_utf16().take(NAME_UNITS);
-        for (place, unit) in entry[56..].chunks_mut(2).zip(name) {
-            place.copy_from_slice(&unit.to_le_bytes());
+        for (letter, unit) in entry[56..].chunks_exact_mut(2).zip(name) {
+            letter.copy_from_slice(&unit.to_le_bytes());
         }
+        place.copy_from_slice(&entry);
     }
     Ok(array)
 }
@@ -118,14 +120,13 @@ fn type_guid(kind: &str) -> Option<[u8; 16]> {
 fn guid_bytes(text: &str) -> Option<[u8; 16]> {
     let groups: Vec<&str> = text.split('-').collect();
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-    if lengths != [8, 4, 4, 4, 12] || !text.is_ascii() {
+    let digits = groups.concat();
+    // A sign, too, is something that numbers are read from.
+    if lengths != [8, 4, 4, 4, 12] || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
-    let mut bytes = [0u8; 16];
-    let digits = groups.concat();
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(digits.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
+    let number = u128::from_str_radix(&digits, 16).ok()?;
+    let mut bytes = number.to_be_bytes();
     bytes[0..4].reverse();
     bytes[4..6].reverse();
     bytes[6..8].reverse();
@@ -140,7 +141,7 @@ fn header(
     guid: &[u8; 16],
     array: &[u8],
 ) -> Vec<u8> {
-    let mut header = vec![0u8; place.sector as usize];
+    let mut header = [0u8; HEADER_SIZE];
     header[0..8].copy_from_slice(b"EFI PART");
     header[8..12].copy_from_slice(&0x0001_0000u32.to_le_bytes());
     header[12..16].copy_from_slice(&(HEADER_SIZE as u32).to_le_bytes());
@@ -153,21 +154,24 @@ fn header(
     header[80..84].copy_from_slice(&(ENTRIES as u32).to_le_bytes());
     header[84..88].copy_from_slice(&(ENTRY_SIZE as u32).to_le_bytes());
     header[88..92].copy_from_slice(&crc32(array).to_le_bytes());
-    let sum = crc32(&header[..HEADER_SIZE]);
+    let sum = crc32(&header);
     header[16..20].copy_from_slice(&sum.to_le_bytes());
-    header
+    let mut sector = header.to_vec();
+    sector.resize(place.sector as usize, 0);
+    sector
 }
 
 /// One partition of type 0xee over the whole disk, as far as 32 bits go.
-fn protective_mbr(last: u64) -> Vec<u8> {
-    let mut sector = vec![0u8; 512];
-    let entry = &mut sector[446..462];
+fn protective_mbr(last: u64) -> [u8; 512] {
+    let mut entry = [0u8; 16];
     entry[1..4].copy_from_slice(&[0x00, 0x02, 0x00]);
     entry[4] = 0xee;
     entry[5..8].copy_from_slice(&chs(last));
     entry[8..12].copy_from_slice(&1u32.to_le_bytes());
     let length = u32::try_from(last).unwrap_or(u32::MAX);
     entry[12..16].copy_from_slice(&length.to_le_bytes());
+    let mut sector = [0u8; 512];
+    sector[446..462].copy_from_slice(&entry);
     sector[510..512].copy_from_slice(&[0x55, 0xaa]);
     sector
 }

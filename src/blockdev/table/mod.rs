@@ -47,7 +47,13 @@ pub fn random_uuid() -> io::Result<String> {
     let bits = u128::from_be_bytes(bytes);
     let bits = bits & !(0xf << 76) | 4 << 76;
     let bits = bits & !(0b11 << 62) | 0b10 << 62;
-    let hex = format!("{bits:032x}");
-    let parts = [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)];
-    Ok(parts.map(|(from, to)| &hex[from..to]).join("-"))
+    let part = |low: u32, digits: u32| bits >> low & ((1 << (4 * digits)) - 1);
+    Ok(format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        part(96, 8),
+        part(80, 4),
+        part(64, 4),
+        part(48, 4),
+        part(0, 12)
+    ))
 }

@@ -176,12 +176,14 @@ fn option(
             arguments.jobs = jobs(&value)?;
         }
         (Known::Help, Some(rest)) if rest.starts_with('j') => {
-            option(Known::Jobs, Some(rest[1..].into()), words, arguments)?;
+            let value = rest.strip_prefix('j').map(str::to_owned);
+            option(Known::Jobs, value, words, arguments)?;
             return Ok(true);
         }
         (_, Some(value)) => {
-            let value = crate::yaml::Value::List(vec![value.as_str().into()]).to_string();
-            let value = &value[1..value.len() - 1];
+            // As Python's repr() has it, which lists use for what is in them.
+            let list = crate::yaml::Value::List(vec![value.as_str().into()]).to_string();
+            let value = list.trim_start_matches('[').trim_end_matches(']');
             let shown = known.shown();
             return error(format!(
                 "argument {shown}: ignored explicit argument {value}"
@@ -247,8 +249,10 @@ fn classify(word: &OsStr) -> Result<Word, UsageError> {
                 return error(format!("ambiguous option: {text} could match {names}"));
             }
         }
-    } else if let Some((_, known)) = text.get(..2).and_then(exact) {
-        return Ok(Word::Option(*known, Some(text[2..].to_owned())));
+    } else if let Some((short, rest)) = text.split_at_checked(2) {
+        if let Some((_, known)) = exact(short) {
+            return Ok(Word::Option(*known, Some(rest.to_owned())));
+        }
     }
     match is_negative_number(&text) || text.contains(' ') {
         true => plain(),

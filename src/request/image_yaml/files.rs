@@ -61,9 +61,10 @@ fn text_of(path: &Path) -> Result<String, Complaint> {
     };
     let bytes = fs::read(path).map_err(|error| complaint(format!("cannot be read: {error}")))?;
     String::from_utf8(bytes).map_err(|error| {
-        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|byte| **byte == b'\n')
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to());
+        let line = valid
+            .unwrap_or_default()
+            .split(|byte| *byte == b'\n')
             .count();
         complaint(format!("line {line} is not UTF-8 text"))
     })

@@ -185,8 +185,9 @@ fn shown(node: &Node) -> String {
         Value::Str(text) => format!("'{}'", text.escape_debug()),
         value => value.to_string(),
     };
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{kind} {}...", &text[..end]),
+    let end = text.char_indices().nth(60);
+    match end.and_then(|(end, _)| text.get(..end)) {
+        Some(begin) => format!("{kind} {begin}..."),
         None => format!("{kind} {text}"),
     }
 }
@@ -254,9 +255,10 @@ fn distance(one: &str, other: &str) -> usize {
     for (index, c) in one.chars().enumerate() {
         let mut last = index + 1;
         let mut next = vec![last];
-        for (column, d) in other.iter().enumerate() {
-            let change = row[column] + usize::from(c != *d);
-            last = change.min(last + 1).min(row[column + 1] + 1);
+        let above = row.iter().zip(row.iter().skip(1));
+        for (d, (left, up)) in other.iter().zip(above) {
+            let change = left + usize::from(c != *d);
+            last = change.min(last + 1).min(up + 1);
             next.push(last);
         }
         row = next;

@@ -52,14 +52,16 @@ pub(super) fn debug(text: &str) -> Result<u32, Error> {
 /// `--size`, bytes.
 pub(super) fn size(text: &str) -> Result<u64, Error> {
     let bad = || Error::Size(text.to_owned());
-    let unit = match text.chars().last() {
-        Some('b') => 1.0,
-        Some('K') => 1024.0,
-        Some('M') => 1024.0 * 1024.0,
-        Some('G') => 1024.0 * 1024.0 * 1024.0,
-        _ => return Err(bad()),
-    };
-    let number = &text[..text.len() - 1];
+    let units = [
+        ('b', 1.0),
+        ('K', 1024.0),
+        ('M', 1024.0 * 1024.0),
+        ('G', 1024.0 * 1024.0 * 1024.0),
+    ];
+    let found = units
+        .iter()
+        .find_map(|(letter, unit)| Some((text.strip_suffix(*letter)?, unit)));
+    let (number, unit) = found.ok_or_else(bad)?;
     let plain = |c: char| c.is_ascii_digit() || c == '.';
     if number.is_empty() || !number.chars().all(plain) {
         return Err(bad());
