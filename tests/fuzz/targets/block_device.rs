@@ -27,11 +27,20 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let again = Config::from_json(&config.to_json());
-    assert_eq!(again.ok().as_ref(), Some(&config), "config.json reads as what it was written from");
+    assert_eq!(
+        again.ok().as_ref(),
+        Some(&config),
+        "config.json reads as what it was written from"
+    );
     let Ok(layout) = Graph::new(&config).and_then(|graph| graph.layout()) else {
         return;
     };
-    let _ = (layout.fstab(), layout.root_label(), layout.boot_label(), layout.mount_points());
+    let _ = (
+        layout.fstab(),
+        layout.root_label(),
+        layout.boot_label(),
+        layout.mount_points(),
+    );
     for disk in &layout.disks {
         let size = disk.size.unwrap_or(DISK);
         let Ok(extents) = place(disk, size) else {
@@ -41,7 +50,9 @@ fuzz_target!(|data: &[u8]| {
         for extent in &extents {
             let begin = extent.record.unwrap_or(extent.start);
             assert!(begin >= end, "{extent:?} begins before {end} in {disk:?}");
-            assert!(extent.record.is_none_or(|record| record + EBR_BYTES <= extent.start));
+            assert!(extent
+                .record
+                .is_none_or(|record| record + EBR_BYTES <= extent.start));
             assert!(extent.size > 0);
             end = extent.end();
         }
