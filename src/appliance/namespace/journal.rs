@@ -215,8 +215,9 @@ pub fn recover(directory: &Path, say: &mut dyn FnMut(&str)) {
 fn dead(path: &Path) -> Option<Flock<File>> {
     let file = File::open(path).ok()?;
     let file = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
-    // Whoever had the lock until now may have removed it.
-    (file.metadata().ok()?.nlink() > 0).then_some(file)
+    let metadata = file.metadata().ok()?;
+    // Whoever had the lock until now may have removed it. No build makes directories.
+    (metadata.is_file() && metadata.nlink() > 0).then_some(file)
 }
 
 /// The duties in a file; the last line may be cut.

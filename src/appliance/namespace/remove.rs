@@ -13,10 +13,10 @@ use std::process::{Child, Command, Stdio};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{openat, renameat, OFlag, AT_FDCWD};
+use nix::fcntl::{openat, renameat, AtFlags, OFlag, AT_FDCWD};
 use nix::libc;
 use nix::sched::{unshare, CloneFlags};
-use nix::sys::stat::{fstat, Mode};
+use nix::sys::stat::{fstat, fstatat, Mode};
 use nix::unistd::{unlinkat, UnlinkatFlags};
 use serde::{Deserialize, Serialize};
 
@@ -221,6 +221,12 @@ fn remove(path: &Path) -> io::Result<()> {
 fn unlink(parent: BorrowedFd, name: &OsStr) -> nix::Result<()> {
     match unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
         Err(Errno::ENOENT) => Ok(()),
+        // A read-only filesystem refuses before it looks for the name.
+        Err(Errno::EROFS)
+            if fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) == Err(Errno::ENOENT) =>
+        {
+            Ok(())
+        }
         other => other,
     }
 }
