@@ -7,17 +7,19 @@ mod exposed;
 mod finish;
 mod host;
 mod machine;
+mod room;
 mod session;
 mod stages;
 mod workspace;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::appliance::namespace::{self, Janitor};
 use crate::appliance::{microvm, Scratch, WorkDir};
 use crate::blockdev::table::random_uuid;
+use crate::error::tell;
 use crate::helpers;
 use crate::plan::{Abilities, ApplianceKind, Plan, PlanInputs, SessionPaths};
 use crate::protocol::OwnCache;
@@ -140,13 +142,15 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     let plan = plan_with_suffix(request, &abilities, &suffix)?;
     announce(&plan, log);
     if request.log.verbose {
-        let _ = write!(io::stderr(), "{plan}");
+        tell!("{}", plan.to_string().trim_end());
     }
     if plan.uses(ApplianceKind::Namespace) {
         namespace::check(plan.network)?;
     }
     machine::check_tools(request, &plan)?;
     exposed::refuse(request, &plan)?;
+    room::check_file_limit(&plan)?;
+    log.check()?;
     let drive = request.helper_drive.as_ref();
     let drive = drive.map(|drive| Drive::open(request, drive)).transpose()?;
     let mut workspace = Workspace::create(request, &plan, &suffix, log)?;
@@ -155,9 +159,11 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
         None => stages::run(request, &plan, &mut workspace, log),
     };
     let finished = finished.and_then(|()| {
+        log.check()?;
         finish::import(&plan, &workspace, log)?;
         finish::commit(request, &plan, &mut workspace, log)
     });
+    tell_no_journal(request, workspace.janitor.lost_journal(), log);
     if finished.is_err() && request.keep_on_failure {
         finish::keep(&plan, &workspace, log);
     }
@@ -264,9 +270,9 @@ impl Workspace {
             None => Some(&request.image_cache),
         };
         if let Some(cache) = cache {
-            workspace::caller_dir("DIB_IMAGE_CACHE", cache)?;
+            workspace::caller_dir(error::IMAGE_CACHE, cache, log)?;
         }
-        workspace::caller_dir("DIB_LOCKFILES", &request.lockfiles)?;
+        workspace::caller_dir("DIB_LOCKFILES", &request.lockfiles, log)?;
         let (tmpfs, warning) = match plan.uses(ApplianceKind::Namespace) {
             true => workspace::use_tmpfs(request),
             // A machine's scratch disk takes nothing that is not used.
@@ -275,19 +281,18 @@ impl Workspace {
         if let Some(warning) = warning {
             log.say(&warning);
         }
-        let journals = machine_of(request).cache.join("builds");
+        let journals = journals(request);
         namespace::recover(&journals, &mut |line| log.say(line));
         let (mut janitor, trouble) = Janitor::of_build(&own_binary()?, &journals, suffix)?;
-        if let Some(error) = trouble {
-            log.say(&format!(
-                "WARNING safedib: cannot write to {} ({error}): should this build be killed \
-                 together with its janitor, no later one will clear what they leave",
-                journals.display()
-            ));
-        }
         let mut make = |path: &Path, failed: &dyn Fn(io::Error) -> Error| {
-            janitor.add(path)?;
-            workspace::private_dir(path).map_err(failed)
+            janitor.add(path);
+            let room = path.parent().map_or(Ok(()), room::check_directory);
+            let made = room.and_then(|()| workspace::private_dir(path));
+            made.map_err(|error| {
+                // There is nothing, or it is somebody else's.
+                janitor.forget(path);
+                failed(error)
+            })
         };
         let staging = workspace::staging(request, suffix);
         make(&staging, &|source| Error::OutputDirectory {
@@ -310,8 +315,9 @@ impl Workspace {
         }
         let own_cache = workspace::own_cache(request, suffix);
         if let Some(cache) = &own_cache {
-            janitor.add(&cache.own)?;
+            janitor.add(&cache.own);
         }
+        tell_no_journal(request, trouble.or(janitor.lost_journal()), log);
         log.say(&format!("Building in {}", work_dirs[0].path.display()));
         Ok(Workspace {
             staging,
@@ -329,6 +335,21 @@ fn own_directories(request: &BuildRequest) -> impl Iterator<Item = Scratch> {
     let mut all = scratch(request).to_vec();
     all.dedup();
     all.into_iter()
+}
+
+/// Where builds write down what there is to clear.
+fn journals(request: &BuildRequest) -> PathBuf {
+    machine_of(request).cache.join("builds")
+}
+
+fn tell_no_journal(request: &BuildRequest, why: Option<io::Error>, log: &mut LogWriter) {
+    if let Some(error) = why {
+        log.say(&format!(
+            "WARNING safedib: cannot write to {} ({error}): should this build be killed \
+             together with its janitor, no later one will clear what they leave",
+            journals(request).display()
+        ));
+    }
 }
 
 fn own_binary() -> Result<PathBuf, Error> {

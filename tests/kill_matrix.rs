@@ -164,7 +164,12 @@ impl Build {
         let mut said = String::new();
         while !said.trim_end().ends_with(mark) {
             let count = output.read_line(&mut said).unwrap();
-            assert_ne!(count, 0, "the build ended before {mark:?}: {said}");
+            if count == 0 {
+                let mut errors = String::new();
+                let stderr = driver.stderr.as_mut().unwrap();
+                stderr.read_to_string(&mut errors).unwrap();
+                panic!("the build ended before {mark:?}: {said}\n{errors}");
+            }
         }
         Build {
             processes: descendants(driver.id() as i32),

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::report::LogWriter;
 use crate::request::{self, BuildRequest, Environment, HostFacts, Parsed};
 
-use super::{fail, print};
+use super::{ended, fail, print};
 
 /// Parses the command line, resolves the request and builds it.
 pub fn run(name: &str, words: &[OsString]) -> ExitCode {
@@ -57,7 +57,7 @@ fn build(name: &str, request: &BuildRequest) -> ExitCode {
     if let Err(error) = &result {
         log.record(&format!("{name}: {}", error.render()));
     }
-    match result.and(log.finish().map_err(Error::from)) {
+    match ended(name, result, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(name, &error),
     }

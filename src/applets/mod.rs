@@ -18,9 +18,12 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use nix::sys::signal::{signal, SigHandler, Signal};
+
 use crate::agent;
 use crate::appliance::namespace;
 use crate::error::{tell, Error};
+use crate::report::LogWriter;
 
 /// A command: gets the name it was called by and the words after it.
 type Run = fn(&str, &[OsString]) -> ExitCode;
@@ -115,6 +118,10 @@ static APPLETS: [Applet; 12] = [
 /// Only exact names count: a file called `my-disk-image-create` is not
 /// `disk-image-create`.
 pub fn main() -> ExitCode {
+    // A file that grows beyond the caller's limit (RLIMIT_FSIZE) would kill whoever
+    // writes it without a word; now write(2) fails, here and in what is executed.
+    // SAFETY: SIG_IGN runs no code of ours.
+    let _ = unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) };
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
     let words: Vec<OsString> = words.collect();
@@ -203,6 +210,19 @@ fn answered(name: &str, answer: Result<String, Error>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => fail(name, &error),
+    }
+}
+
+/// The end of a build, and of its log. When its outputs are in place, the loss
+/// of the log's last lines is only told: a failed build leaves the old ones.
+fn ended(name: &str, result: Result<(), Error>, log: LogWriter) -> Result<(), Error> {
+    match (result, log.finish()) {
+        (Ok(()), Err(lost)) => {
+            let lost = Error::from(lost).render();
+            tell!("{name}: WARNING: all outputs are in place, but the log is not complete: {lost}");
+            Ok(())
+        }
+        (result, _) => result,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::report::{LogWriter, Messages};
 use crate::request::virt_dib::{self, Line, Parsed, Style, PROGRAM};
 use crate::request::{variables, BuildRequest, Environment, HostFacts, MessageStyle};
 
-use super::print;
+use super::{ended, print};
 
 /// Exit status of everything that goes wrong, but for hooks of extra-data.d.
 const FAILURE: u8 = 1;
@@ -134,11 +134,9 @@ fn build(line: &Line, request: &BuildRequest, messages: &Messages) -> Result<(),
     let mut log = log
         .map_err(|error| (error.into(), FAILURE))?
         .with_messages(messages.clone());
-    let result = driver::build(request, &mut log).map_err(|error| {
-        let status = status(&error);
-        (Error::from(error), status)
-    });
-    result.and(log.finish().map_err(|error| (error.into(), FAILURE)))
+    let result = driver::build(request, &mut log);
+    let code = result.as_ref().map_or_else(status, |()| FAILURE);
+    ended(PROGRAM, result.map_err(Error::from), log).map_err(|error| (error, code))
 }
 
 /// What scripts of the original are told: the status of a hook of extra-data.d,

@@ -83,7 +83,7 @@ pub fn prove_kvm(
             doing: format!("making a directory in {}", tmp_dir.display()),
             source,
         })?;
-    janitor.add(place.path())?;
+    janitor.add(place.path());
     // The janitor removes it, when qemu has died.
     let place = place.keep();
     let agent = AgentCommand {

@@ -13,6 +13,8 @@ use super::DriveError;
 
 /// [`Error::Directory`]: the one for temporary trees.
 pub(super) const TMP_DIR: &str = "TMP_DIR";
+/// The one for what hooks download.
+pub(super) const IMAGE_CACHE: &str = "DIB_IMAGE_CACHE";
 
 /// Why a build failed.
 #[derive(Debug, Error)]
@@ -98,6 +100,16 @@ pub enum Error {
         /// Its number.
         number: i32,
     },
+    /// The caller's limit on the size of files forbids one that the build makes.
+    #[error("{what} has {bytes} bytes, and no file may have more than {limit} here (ulimit -f)")]
+    FileLimit {
+        /// The file.
+        what: &'static str,
+        /// Its size, holes included.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// Any other operation on the host.
     #[error("cannot {what}: {source}")]
     Host {
@@ -124,6 +136,8 @@ impl Error {
         match self {
             // The same path cannot be shared with a machine either.
             Error::Appliance(error @ Namespace::Share { .. }) => Error::Appliance(error),
+            // A machine makes larger files.
+            Error::Appliance(error) if error.is_file_limit() => Error::Appliance(error),
             Error::Appliance(error) if works() => Error::NotNamespaces(error),
             other => other,
         }
@@ -149,15 +163,24 @@ impl Explain for Error {
                     .to_owned(),
             ),
             Error::MissingTool { package, .. } => Some(format!("apt-get install {package}")),
-            Error::OutputDirectory { directory, .. } => Some(format!(
-                "create {} or choose another place with {}",
-                directory.display(),
-                Setting::Output
+            Error::OutputDirectory { directory, source } => Some(Setting::writable(
+                directory,
+                source,
+                &format!("choose another place with {}", Setting::Output),
             )),
-            Error::Directory { what: TMP_DIR, .. } => {
-                Some(format!("set {} to a directory you own", Setting::TmpDir))
+            Error::Directory {
+                what,
+                directory,
+                source,
+            } => {
+                let what = match *what {
+                    TMP_DIR => Setting::TmpDir.to_string(),
+                    what => what.to_owned(),
+                };
+                let instead = format!("set {what} to a directory you own");
+                Some(Setting::writable(directory, source, &instead))
             }
-            Error::Directory { what, .. } => Some(format!("set {what} to a directory you own")),
+            Error::FileLimit { .. } => Some(Setting::larger_files()),
             Error::Failed(error) => error.hint(),
             Error::ApplianceDied { hint, .. } => Some(hint.clone()),
             _ => None,

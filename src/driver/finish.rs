@@ -10,7 +10,7 @@ use crate::plan::{Archive, Plan, Step};
 use crate::report::LogWriter;
 use crate::request::{BuildRequest, OutputFormat};
 
-use super::{Error, Workspace, SIDE};
+use super::{session, Error, Workspace, SIDE};
 
 /// Hands what is imported elsewhere to the container engine.
 ///
@@ -26,6 +26,7 @@ pub(super) fn import(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) ->
     });
     for output in &plan.outputs {
         if output.format == OutputFormat::Docker {
+            session::check_signals()?;
             let name = packed.unwrap_or(&output.staged);
             output::beneath::open_file(&workspace.staging, name)?;
             let tar = workspace.staging.join(name);
@@ -114,24 +115,39 @@ pub(super) fn commit(
         checksums: request.checksums,
         overwrite: request.overwrite_old_image,
     };
-    let mut keeper = JanitorKeeps(&mut workspace.janitor);
-    Ok(commit.run(&mut keeper, &mut |message| log.say(message))?)
+    let mut keeper = JanitorKeeps {
+        janitor: &mut workspace.janitor,
+        ended: None,
+    };
+    let done = commit.run(&mut keeper, &mut |message| log.say(message));
+    match keeper.ended {
+        Some(error) if done.is_err() => Err(error),
+        _ => Ok(done?),
+    }
 }
 
 /// The janitor undoes renames if this process is killed among them.
-struct JanitorKeeps<'a>(&'a mut Janitor);
+struct JanitorKeeps<'a> {
+    janitor: &'a mut Janitor,
+    /// Why the build is to end.
+    ended: Option<Error>,
+}
 
 impl Keeper for JanitorKeeps<'_> {
-    fn put_back(&mut self, from: &Path, to: &Path, backup: bool) -> io::Result<()> {
-        let rename = PutBack {
+    fn put_back(&mut self, from: &Path, to: &Path, backup: bool) {
+        self.janitor.put_back(PutBack {
             from: from.into(),
             to: to.into(),
             backup,
-        };
-        self.0.put_back(rename).map_err(io::Error::other)
+        });
     }
 
-    fn settle(&mut self) -> io::Result<()> {
-        self.0.settle().map_err(io::Error::other)
+    fn settle(&mut self) {
+        self.janitor.settle();
+    }
+
+    fn ended(&mut self) -> bool {
+        self.ended = self.ended.take().or(session::check_signals().err());
+        self.ended.is_some()
     }
 }

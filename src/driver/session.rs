@@ -108,6 +108,7 @@ pub(super) fn run(
             }
             begun = None;
         }
+        follower.log.check()?;
         begun = match decoder.is_empty() {
             true => None,
             false => begun.or_else(|| Some(Instant::now())),
@@ -118,6 +119,21 @@ pub(super) fn run(
             check_frame(begun)?;
         }
     }
+}
+
+/// Fails if one of [`SIGNALS`] has come since the last session, which has blocked
+/// them.
+pub(super) fn check_signals() -> Result<(), Error> {
+    match signal_of(&block_signals()?) {
+        Some(signal) => Err(Error::interrupted(signal)),
+        None => Ok(()),
+    }
+}
+
+/// A signal that has come.
+fn signal_of(signals: &SignalFd) -> Option<Signal> {
+    let info = signals.read_signal().unwrap_or(None)?;
+    Signal::try_from(info.ssi_signo as i32).ok()
 }
 
 /// Whether a frame that began then may still be waited for.
@@ -184,9 +200,7 @@ fn wait(running: &dyn Running, signals: &SignalFd, begun: Option<Instant>) -> Re
         let flags = watched.get(index).and_then(PollFd::revents);
         flags.is_some_and(|flags| !flags.is_empty())
     };
-    let info = signals.read_signal().unwrap_or(None);
-    let signal = info.and_then(|info| Signal::try_from(info.ssi_signo as i32).ok());
-    Ok(match signal {
+    Ok(match signal_of(signals) {
         Some(signal) => Woken::Signal(signal),
         // A last word of the agent comes first.
         None if ready(2) && !ready(0) => Woken::NoNetwork,

@@ -13,11 +13,11 @@ use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
 use crate::request::{BuildRequest, Generation, OutputFormat};
 
 use super::session::{self, End};
-use super::{drive, machine, own_binary, own_directories, Error, Workspace, INSIDE};
+use super::{drive, machine, own_binary, own_directories, room, Error, Workspace, INSIDE};
 
 /// Size of the medium for a disk whose size is not known before the tree is:
 /// the file is sparse, and cut to the disk's size at the end.
-const MEDIUM_BYTES: u64 = 1 << 40;
+pub(super) const MEDIUM_BYTES: u64 = 1 << 40;
 
 /// A line for each stage: which appliance, and why.
 pub(super) fn announcements(plan: &Plan) -> Vec<String> {
@@ -63,7 +63,7 @@ pub(super) fn run(
         let end = session::run(&*running, session, log, &mut timings);
         let ending = running.end();
         if let Err(end) = end? {
-            return Err(failure(request, plan, &stage, end, ending));
+            return Err(failure(request, plan, &stage, workspace, end, ending));
         }
     }
     Ok(())
@@ -184,14 +184,26 @@ fn rescue(request: &BuildRequest, plan: &Plan) -> Option<String> {
     request.keep_on_failure.then(|| output.staged.clone())
 }
 
-fn failure(request: &BuildRequest, plan: &Plan, stage: &Stage, end: End, ending: Ending) -> Error {
+fn failure(
+    request: &BuildRequest,
+    plan: &Plan,
+    stage: &Stage,
+    workspace: &Workspace,
+    end: End,
+    ending: Ending,
+) -> Error {
     let first = stage.steps.start;
     match end {
         End::Failed(failure) => {
-            let failure = of_plan(failure, first);
+            let failure = of_plan(failure, first, &workspace.staging);
             let trouble = ending.trouble.map(|trouble| (trouble.what, trouble.hint));
+            let text = match &failure {
+                Failure::Step { message, .. } => message.clone(),
+                Failure::Hook { tail, .. } => tail.join("\n"),
+            };
+            let full = || room::explain(&text, request, workspace, stage.kind);
             BuildFailure::new(failure, &plan.hooks, LogPlace::from(&request.log))
-                .because_of(trouble)
+                .because_of(trouble.or_else(full))
                 .into()
         }
         End::Died { step } => Error::ApplianceDied {
@@ -212,8 +224,11 @@ fn failure(request: &BuildRequest, plan: &Plan, stage: &Stage, end: End, ending:
     }
 }
 
-/// A failure with the step's index in the plan: an agent counts its own.
-fn of_plan(failure: Failure, first: usize) -> Failure {
+/// A failure with the step's index in the plan, and the paths of the host: an
+/// agent counts its own steps, and sees the outputs elsewhere.
+fn of_plan(failure: Failure, first: usize, staging: &Path) -> Failure {
+    let inside = output_dir().display().to_string();
+    let on_host = |text: String| text.replace(&inside, &staging.display().to_string());
     match failure {
         Failure::Step {
             index,
@@ -222,8 +237,8 @@ fn of_plan(failure: Failure, first: usize) -> Failure {
             status,
         } => Failure::Step {
             index: first.saturating_add(index),
-            message,
-            hint,
+            message: on_host(message),
+            hint: hint.map(on_host),
             status,
         },
         hook => hook,

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use crate::appliance::WorkDir;
 use crate::protocol::OwnCache;
+use crate::report::LogWriter;
 use crate::request::BuildRequest;
 
-use super::Error;
+use super::{room, Error};
 
 /// Random suffix of temporary names, like mktemp's `XXXXXXXX`.
 pub(super) fn random_suffix() -> Result<String, Error> {
@@ -108,16 +109,29 @@ pub(super) fn own_cache(request: &BuildRequest, suffix: &str) -> Option<OwnCache
     })
 }
 
-/// Creates a directory of the caller that hooks write to.
+/// Creates a directory of the caller that hooks write to. That it cannot be
+/// written is only told: hooks may find there all that they need.
 ///
 /// # Errors
 /// It cannot be created.
-pub(super) fn caller_dir(what: &'static str, directory: &Path) -> Result<(), Error> {
+pub(super) fn caller_dir(
+    what: &'static str,
+    directory: &Path,
+    log: &mut LogWriter,
+) -> Result<(), Error> {
     fs::create_dir_all(directory).map_err(|source| Error::Directory {
         what,
         directory: directory.into(),
         source,
-    })
+    })?;
+    if let Some(error) = room::unwritable(directory) {
+        log.say(&format!(
+            "WARNING safedib: nothing can be written to {} ({error}): hooks that need more than \
+             is there will fail; set {what} to a directory you own",
+            directory.display()
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

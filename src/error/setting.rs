@@ -2,6 +2,8 @@
 //! of errors that several commands share are made of these.
 
 use std::fmt::{self, Display, Formatter};
+use std::io;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -91,11 +93,29 @@ impl Setting {
 
     /// Advice for a full filesystem of a build.
     pub fn more_room() -> String {
-        let room = format!("set {} to a directory with more room", Setting::TmpDir);
-        match Syntax::spoken() {
-            Syntax::DiskImageCreate => format!("{room}, or use --no-tmpfs"),
-            // It never builds in memory.
-            Syntax::VirtDib => room,
+        format!("set {} to a directory with more room", Setting::TmpDir)
+    }
+
+    /// Advice for a file that the caller's limit on the size of files forbids.
+    pub fn larger_files() -> String {
+        "raise the limit on the size of files before the build: ulimit -f unlimited, or \
+         LimitFSIZE=infinity of a systemd unit"
+            .to_owned()
+    }
+
+    /// Advice for a directory of the caller in which nothing can be made;
+    /// `instead` names another one.
+    pub fn writable(directory: &Path, source: &io::Error, instead: &str) -> String {
+        let directory = directory.display();
+        match source.kind() {
+            io::ErrorKind::NotFound => format!("create {directory}, or {instead}"),
+            io::ErrorKind::StorageFull => {
+                format!("free space on the filesystem of {directory}, or {instead}")
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                format!("let yourself write to {directory}, or {instead}")
+            }
+            _ => format!("look at {directory}, or {instead}"),
         }
     }
 }

@@ -157,7 +157,8 @@ fn squashfs(tree: &Path, output: &Path, nodes: &[PlacedNode]) -> Result<(), Erro
         // Everything after -e is a path to leave out, and so it comes last.
         tool = tool.arg("-e").args(&excluded);
     }
-    tool.run().map(drop)
+    let done = tool.run().map(drop);
+    done.map_err(|error| error.writing(output))
 }
 
 fn children(directory: &Path) -> Result<Vec<PathBuf>, Error> {

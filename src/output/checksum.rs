@@ -27,11 +27,17 @@ pub struct Digests {
     pub sha256: Option<String>,
 }
 
-/// Reads the file `name` below `directory` once, and hashes it in one thread per algorithm.
+/// Reads the file `name` below `directory` once, and hashes it in one thread per
+/// algorithm. It is asked after each piece whether that should end.
 ///
 /// # Errors
-/// If the file cannot be read.
-pub fn digests(directory: &Path, name: &str, wanted: Checksums) -> Result<Digests, Error> {
+/// If the file cannot be read; [`Error::Ended`].
+pub fn digests(
+    directory: &Path,
+    name: &str,
+    wanted: Checksums,
+    ended: &mut dyn FnMut() -> bool,
+) -> Result<Digests, Error> {
     let path = &directory.join(name);
     let mut file = beneath::open_file(directory, name)?;
     std::thread::scope(|scope| {
@@ -46,6 +52,9 @@ pub fn digests(directory: &Path, name: &str, wanted: Checksums) -> Result<Digest
         let md5 = start(wanted.md5, hash::<md5::Md5>);
         let sha256 = start(wanted.sha256, hash::<sha2::Sha256>);
         while !queues.is_empty() {
+            if ended() {
+                return Err(Error::Ended);
+            }
             let mut buffer = Vec::with_capacity(BUFFER);
             let count = (&mut file)
                 .take(BUFFER as u64)
@@ -108,7 +117,7 @@ mod tests {
                 md5: true,
                 sha256: true,
             };
-            let made = digests(directory.path(), name, both).unwrap();
+            let made = digests(directory.path(), name, both, &mut || false).unwrap();
             for (tool, digest) in [("md5sum", made.md5), ("sha256sum", made.sha256)] {
                 let output = Command::new(tool)
                     .arg(name)
@@ -128,14 +137,17 @@ mod tests {
             md5: true,
             sha256: false,
         };
-        let made = digests(directory.path(), "empty", wanted).unwrap();
+        let made = digests(directory.path(), "empty", wanted, &mut || false).unwrap();
         assert_eq!(
             made.md5.as_deref(),
             Some("d41d8cd98f00b204e9800998ecf8427e")
         );
         assert_eq!(made.sha256, None);
         assert_eq!(
-            digests(directory.path(), "empty", Checksums::default()).unwrap(),
+            digests(directory.path(), "empty", Checksums::default(), &mut || {
+                false
+            })
+            .unwrap(),
             Digests::default()
         );
     }

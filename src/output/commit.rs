@@ -1,7 +1,7 @@
 //! Outputs go from the staging directory to their final names, all or none.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -59,16 +59,14 @@ pub struct Commit {
 pub trait Keeper {
     /// A file is about to get from `to` to `from`, or, if `backup`, a second name
     /// `from` beside `to`.
-    ///
-    /// # Errors
-    /// Nobody would undo it.
-    fn put_back(&mut self, from: &Path, to: &Path, backup: bool) -> io::Result<()>;
+    fn put_back(&mut self, from: &Path, to: &Path, backup: bool);
 
     /// All renames are done and stay.
-    ///
-    /// # Errors
-    /// They would be undone.
-    fn settle(&mut self) -> io::Result<()>;
+    fn settle(&mut self);
+
+    /// Whether somebody has asked for the end of the build. Asked until the
+    /// renames begin, which are all done then: they take no time.
+    fn ended(&mut self) -> bool;
 }
 
 impl Commit {
@@ -77,10 +75,12 @@ impl Commit {
     /// and checksums converted images only; here every file format gets both.
     ///
     /// # Errors
-    /// What failed; all renames are undone then, and old files are back.
+    /// What failed, or [`Error::Ended`]; all renames are undone then, and old files
+    /// are back.
     pub fn run(&self, keeper: &mut dyn Keeper, say: &mut dyn FnMut(&str)) -> Result<(), Error> {
-        let checksums = self.write_checksums()?;
+        let checksums = self.write_checksums(keeper)?;
         for output in self.outputs.iter().chain(&self.from_hooks) {
+            go_on(keeper)?;
             let path = self.staging.join(&output.file);
             let file = beneath::open_file(&self.staging, &output.file)?;
             no_privilege(&file).map_err(io_error("change the mode of", &path))?;
@@ -89,20 +89,18 @@ impl Commit {
         }
         // Builds of the same name that end together leave what they would have
         // left one after the other, and no image with another's checksums.
-        let _alone = self.lock(say);
+        let _alone = self.lock(keeper, say);
+        go_on(keeper)?;
         let mut moves = Moves {
             keeper,
             done: Vec::new(),
             backups: Vec::new(),
         };
-        let done = self.rename_all(&checksums, &mut moves, say);
-        match done.and_then(|()| moves.settle(&self.staging)) {
-            Ok(()) => moves.keep(),
-            Err(error) => {
-                moves.undo();
-                return Err(error);
-            }
+        if let Err(error) = self.rename_all(&checksums, &mut moves, say) {
+            moves.undo();
+            return Err(error);
         }
+        moves.keep();
         for output in self.outputs.iter().chain(&self.from_hooks) {
             say(&format!("Image file {} created...", output.shown));
         }
@@ -110,7 +108,7 @@ impl Commit {
     }
 
     /// Keeps other builds from renaming in the outputs' directory, where that works.
-    fn lock(&self, say: &mut dyn FnMut(&str)) -> Option<Flock<File>> {
+    fn lock(&self, keeper: &mut dyn Keeper, say: &mut dyn FnMut(&str)) -> Option<Flock<File>> {
         let directory = self.staging.parent()?;
         let mut file = File::open(directory).ok()?;
         let deadline = Instant::now() + PATIENCE;
@@ -120,6 +118,9 @@ impl Commit {
                 Err((file, Errno::EWOULDBLOCK)) if Instant::now() < deadline => file,
                 Err((_, errno)) => break errno,
             };
+            if keeper.ended() {
+                return None;
+            }
             std::thread::sleep(Duration::from_millis(10));
         };
         say(&format!(
@@ -130,13 +131,16 @@ impl Commit {
     }
 
     /// Writes checksum files into the staging directory; they move with the rest.
-    fn write_checksums(&self) -> Result<Vec<Staged>, Error> {
+    fn write_checksums(&self, keeper: &mut dyn Keeper) -> Result<Vec<Staged>, Error> {
         let mut written = Vec::new();
         if self.checksums == Checksums::default() {
             return Ok(written);
         }
         for output in self.outputs.iter().chain(&self.from_hooks) {
-            let digests = checksum::digests(&self.staging, &output.file, self.checksums)?;
+            let digests =
+                checksum::digests(&self.staging, &output.file, self.checksums, &mut || {
+                    keeper.ended()
+                })?;
             for (kind, digest) in [("md5", digests.md5), ("sha256", digests.sha256)] {
                 let Some(digest) = digest else {
                     continue;
@@ -218,6 +222,14 @@ impl Commit {
     }
 }
 
+/// Fails once somebody has asked for the end.
+fn go_on(keeper: &mut dyn Keeper) -> Result<(), Error> {
+    match keeper.ended() {
+        true => Err(Error::Ended),
+        false => Ok(()),
+    }
+}
+
 /// What was renamed, so that it can be undone.
 struct Moves<'a> {
     keeper: &'a mut dyn Keeper,
@@ -227,9 +239,7 @@ struct Moves<'a> {
 
 impl Moves<'_> {
     fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
-        self.keeper
-            .put_back(to, from, false)
-            .map_err(io_error("provide for the renaming of", from))?;
+        self.keeper.put_back(to, from, false);
         std::fs::rename(from, to).map_err(|source| Error::Rename {
             from: from.into(),
             to: to.into(),
@@ -244,9 +254,7 @@ impl Moves<'_> {
         let name = to.file_name().unwrap_or_default().to_string_lossy();
         let backup = to.with_file_name(format!(".{name}.{}.old", std::process::id()));
         if to.symlink_metadata().is_ok() && !to.is_dir() {
-            self.keeper
-                .put_back(&backup, to, true)
-                .map_err(io_error("provide for the replacing of", to))?;
+            self.keeper.put_back(&backup, to, true);
         }
         match std::fs::hard_link(to, &backup) {
             Ok(()) => self.backups.push((to.into(), backup)),
@@ -265,12 +273,8 @@ impl Moves<'_> {
         self.rename(from, to)
     }
 
-    fn settle(&mut self, staging: &Path) -> Result<(), Error> {
-        let settled = self.keeper.settle();
-        settled.map_err(io_error("settle the outputs of", staging))
-    }
-
     fn keep(self) {
+        self.keeper.settle();
         for (_, backup) in &self.backups {
             // The new file is in place; a second name of the old one is only untidy.
             let _ = std::fs::remove_file(backup);

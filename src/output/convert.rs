@@ -41,7 +41,8 @@ pub fn convert(
     // A relative name with a colon would be a protocol to qemu.
     let raw = std::path::absolute(raw).map_err(io_error("resolve", raw))?;
     let output = std::path::absolute(output).map_err(io_error("resolve", output))?;
-    tool.arg(raw).arg(output).run().map(drop)
+    let done = tool.arg(raw).arg(&output).run();
+    done.map(drop).map_err(|error| error.writing(&output))
 }
 
 /// `$PROGRAM -9 < input > output`; the program may have arguments of its own.
@@ -59,7 +60,8 @@ pub fn gzip(program: &str, input: &Path, output: &Path) -> Result<(), Error> {
     let tool = Tool::new(name, package)?.args(words).arg("-9");
     let source = File::open(input).map_err(io_error("open", input))?;
     let target = File::create(output).map_err(io_error("create", output))?;
-    tool.files(Some(source), Some(target)).run().map(drop)
+    let done = tool.files(Some(source), Some(target)).run();
+    done.map(drop).map_err(|error| error.writing(output))
 }
 
 /// Moves the raw disk to `output`, across filesystems too; holes stay holes.

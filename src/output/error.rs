@@ -27,6 +27,14 @@ pub enum Error {
         /// Last lines of its standard error.
         tail: String,
     },
+    /// A tool failed that does not name what it writes.
+    #[error("{cause}\nit was writing {}", .path.display())]
+    Writing {
+        /// The file.
+        path: PathBuf,
+        /// How it failed.
+        cause: Box<Error>,
+    },
     /// A system call failed.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {
@@ -124,6 +132,9 @@ pub enum Error {
         /// What should be there.
         expected: &'static str,
     },
+    /// Somebody has asked for the end.
+    #[error("ended before the outputs were put in place")]
+    Ended,
     /// Outputs could not all be put in place; those that were are undone.
     #[error("outputs were not put in place: cannot rename {} to {}: {source}", .from.display(), .to.display())]
     Rename {
@@ -136,11 +147,33 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Names the file that a tool was writing when it failed.
+    pub(super) fn writing(self, path: &Path) -> Error {
+        match self {
+            Error::Tool { .. } => Error::Writing {
+                path: path.into(),
+                cause: Box::new(self),
+            },
+            other => other,
+        }
+    }
+}
+
 fn tail_text(tail: &str) -> String {
     match tail.trim() {
         "" => String::new(),
         text => format!(": {text}"),
     }
+}
+
+/// What to do when an output finds no room.
+fn full(path: &Path) -> String {
+    format!(
+        "free space on the filesystem of {}, or choose another place with {}",
+        path.display(),
+        Setting::Output
+    )
 }
 
 /// Makes an [`Error::Io`] out of the error of a system call.
@@ -180,6 +213,14 @@ impl Explain for Error {
                     .into(),
             ),
             Error::NoContainerClient => Some("install docker.io or podman".into()),
+            Error::Io { path, source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull => Some(full(path)),
+                io::ErrorKind::FileTooLarge => Some(Setting::larger_files()),
+                _ => None,
+            },
+            Error::Rename { to, source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some(full(to))
+            }
             Error::BlockDevice(error) => error.hint(),
             _ => None,
         }

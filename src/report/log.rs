@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::clock::utc_stamp;
 use super::messages::Messages;
-use crate::error::{tell, Explain};
+use crate::error::{tell, Explain, Setting};
 use crate::request::LogOptions;
 
 /// A line is judged by so many bytes; what is longer is passed on in pieces,
@@ -57,11 +57,18 @@ impl Explain for LogError {
                 "give --logfile a file that you may write, in a directory that exists (now: {})",
                 path.parent().unwrap_or(Path::new("/")).display()
             )),
+            LogError::Write { source, .. } | LogError::Stdout { source }
+                if source.kind() == io::ErrorKind::FileTooLarge =>
+            {
+                Some(Setting::larger_files())
+            }
             LogError::Write { path, .. } => Some(format!(
-                "free space on the filesystem of {}",
+                "free space on the filesystem of {}, or give --logfile a file elsewhere",
                 path.display()
             )),
-            LogError::Stdout { .. } => None,
+            LogError::Stdout { .. } => {
+                Some("free space where standard output goes, or send it elsewhere".to_owned())
+            }
         }
     }
 }
@@ -178,7 +185,7 @@ impl LogWriter {
     /// Takes the next bytes of the build's output, cut anywhere.
     ///
     /// Never fails: a reader of standard output that went away must not end a
-    /// build, and other errors are kept for [`LogWriter::finish`].
+    /// build, and other errors are kept for [`LogWriter::check`].
     pub fn feed(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.feed_piece(piece);
@@ -215,20 +222,23 @@ impl LogWriter {
         self.stdout = stdout;
     }
 
-    /// The first error that the log met, if any; a build whose log is lost
-    /// should not go on for long.
-    pub fn error(&self) -> Option<&LogError> {
-        self.error.as_ref()
+    /// Fails once if the log has met an error: a build whose log is lost should
+    /// not go on. What comes after goes to where it still can.
+    ///
+    /// # Errors
+    /// The first error that any write met, but for a closed standard output.
+    pub fn check(&mut self) -> Result<(), LogError> {
+        self.error.take().map_or(Ok(()), Err)
     }
 
     /// Writes what is left of a line without a newline, as it is.
     ///
     /// # Errors
-    /// The first error that any write met, but for a closed standard output.
+    /// As [`check`](LogWriter::check).
     pub fn finish(mut self) -> Result<(), LogError> {
         self.release_pending();
         self.flush();
-        self.error.take().map_or(Ok(()), Err)
+        self.check()
     }
 
     fn feed_piece(&mut self, piece: &[u8]) {

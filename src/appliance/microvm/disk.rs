@@ -9,7 +9,7 @@ use crate::protocol::machine::{MachineSetup, BINARY_FILE, BOOT_DIR, FILES_DIR, S
 
 /// Size of the disk, a sparse file. What the host has not got room for fails
 /// when it is written.
-const SIZE: u64 = 64 << 30;
+pub const SIZE: u64 = 64 << 30;
 
 /// The program that makes its filesystem.
 pub(super) fn find_mkfs() -> Result<PathBuf, Error> {

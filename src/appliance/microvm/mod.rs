@@ -29,6 +29,7 @@ mod setup;
 use std::path::PathBuf;
 
 pub use accel::{Kvm, DEVICE as KVM_DEVICE};
+pub use disk::SIZE as SCRATCH_BYTES;
 pub use error::Error;
 pub use requirements::{check, kvm, requirements, Requirement};
 pub use running::{start_watched, try_kvm};

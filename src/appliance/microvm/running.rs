@@ -181,7 +181,7 @@ impl<'a> Starter<'a> {
         let child = qemu::spawn(&self.program, &arguments, &passed, place, &self.ids)?;
         drop((theirs, card));
         let mut machine = Virtual::new(channel, child, network, scratch);
-        self.janitor.watch(machine.child.id() as i32)?;
+        self.janitor.watch(machine.child.id() as i32);
         machine.wait_for_agent(deadline)?;
         // qemu has read it; the janitor removes it otherwise.
         let _ = fs::remove_file(&initrd);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Explain;
+use crate::error::{Explain, Setting};
 
 /// Why the namespace appliance cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -174,6 +174,11 @@ impl Fault {
 }
 
 impl Error {
+    /// Whether the caller's limit on the size of files is behind it.
+    pub fn is_file_limit(&self) -> bool {
+        matches!(self, Error::Sandbox(fault) if fault.errno == nix::libc::EFBIG)
+    }
+
     /// The command that mends it, run as root, where one does.
     pub fn mend(&self) -> Option<String> {
         Some(match self {
@@ -204,6 +209,7 @@ impl Explain for Error {
             )),
             Error::Forbidden { fix, .. } => Some(format!("run as root: {fix}")),
             Error::OldKernel { .. } => Some("Linux 5.12 or newer is needed".to_owned()),
+            Error::Sandbox(_) if self.is_file_limit() => Some(Setting::larger_files()),
             Error::Sandbox(fault) => fault.hint().map(str::to_owned),
             Error::NoNetworkHelper => Some(
                 "install pasta (package passt) or slirp4netns, or use --no-network".to_owned(),

@@ -34,6 +34,8 @@ pub struct Janitor {
     control: UnixStream,
     child: Child,
     journal: Option<Journal>,
+    /// Why there is no journal any more.
+    lost: Option<io::Error>,
     /// The same list: should the janitor be killed, the build cleans up itself.
     duties: Duties,
     closed: bool,
@@ -77,6 +79,7 @@ impl Janitor {
             control,
             child,
             journal,
+            lost: None,
             duties: Duties::default(),
             closed: false,
         };
@@ -85,41 +88,29 @@ impl Janitor {
     }
 
     /// Puts an absolute path on the list. Best called before the path is made.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if it cannot be written down.
-    pub fn add(&mut self, path: &Path) -> Result<(), Error> {
-        self.tell(&Order::Add(path.to_owned()))
+    pub fn add(&mut self, path: &Path) {
+        self.tell(&Order::Add(path.to_owned()));
     }
 
     /// Takes a path from the list.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if it cannot be written down.
-    pub fn forget(&mut self, path: &Path) -> Result<(), Error> {
-        self.tell(&Order::Forget(path.to_owned()))
+    pub fn forget(&mut self, path: &Path) {
+        self.tell(&Order::Forget(path.to_owned()));
     }
 
     /// Has a rename undone if the build ends before [`settle`](Janitor::settle).
     /// To be called before the rename.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if it cannot be written down.
-    pub fn put_back(&mut self, rename: PutBack) -> Result<(), Error> {
-        self.tell(&Order::PutBack(rename))
+    pub fn put_back(&mut self, rename: PutBack) {
+        self.tell(&Order::PutBack(rename));
     }
 
     /// Has all renames stay.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if it cannot be written down.
-    pub fn settle(&mut self) -> Result<(), Error> {
-        self.tell(&Order::Settle)
+    pub fn settle(&mut self) {
+        self.tell(&Order::Settle);
     }
 
     /// Has the janitor wait for the end of this process before it removes anything.
-    pub(in crate::appliance) fn watch(&mut self, pid: libc::pid_t) -> Result<(), Error> {
-        self.tell(&Order::Watch(pid))
+    pub(in crate::appliance) fn watch(&mut self, pid: libc::pid_t) {
+        self.tell(&Order::Watch(pid));
     }
 
     /// Removes what is on the list, waits until that is done and ends the janitor.
@@ -130,17 +121,24 @@ impl Janitor {
         self.close()
     }
 
-    fn tell(&mut self, order: &Order) -> Result<(), Error> {
+    /// Why nothing is written to the journal since the last call, if it once was:
+    /// its filesystem is full, for instance.
+    pub fn lost_journal(&mut self) -> Option<io::Error> {
+        self.lost.take()
+    }
+
+    fn tell(&mut self, order: &Order) {
         if let Some(journal) = &mut self.journal {
-            journal.write(order).map_err(|source| Error::Io {
-                doing: format!("writing {}", journal.path().display()),
-                source,
-            })?;
+            if let Err(error) = journal.write(order) {
+                // Half of the duties, carried out, would leave half of the outputs.
+                let _ = fs::remove_file(journal.path());
+                self.journal = None;
+                self.lost = Some(error);
+            }
         }
         self.duties.take(order.clone());
         // Fails if the janitor was killed; then there is the list.
         let _ = protocol::send(&mut self.control, order);
-        Ok(())
     }
 
     fn close(&mut self) -> Result<(), Error> {

@@ -122,7 +122,7 @@ impl Sandbox {
                     // so the number is still its own.
                     self.pid1 = sys::pidfd_open(pid).ok();
                     if let Some(janitor) = &mut janitor {
-                        janitor.watch(pid)?;
+                        janitor.watch(pid);
                     }
                     if let Some(helper) = helper {
                         self.network = Some(Network::start(helper, pid, mapping.is_root())?);

@@ -6,12 +6,36 @@ use super::*;
 struct Nobody;
 
 impl Keeper for Nobody {
-    fn put_back(&mut self, _: &Path, _: &Path, _: bool) -> io::Result<()> {
-        Ok(())
+    fn put_back(&mut self, _: &Path, _: &Path, _: bool) {}
+
+    fn settle(&mut self) {}
+
+    fn ended(&mut self) -> bool {
+        false
+    }
+}
+
+/// Asks for the end at the question with this number, or once a rename begins.
+#[derive(Default)]
+struct Impatient {
+    at: Option<usize>,
+    asked: usize,
+    renaming: bool,
+    settled: bool,
+}
+
+impl Keeper for Impatient {
+    fn put_back(&mut self, _: &Path, _: &Path, _: bool) {
+        self.renaming = true;
     }
 
-    fn settle(&mut self) -> io::Result<()> {
-        Ok(())
+    fn settle(&mut self) {
+        self.settled = true;
+    }
+
+    fn ended(&mut self) -> bool {
+        self.asked += 1;
+        self.renaming || self.at == Some(self.asked)
     }
 }
 
@@ -154,6 +178,34 @@ fn a_failure_undoes_everything() {
             "old"
         );
         assert!(place.commit.staging.join("img.qcow2").exists());
+    }
+}
+
+#[test]
+fn who_asks_for_the_end_gets_all_outputs_or_none() {
+    let prepared = || {
+        let mut place = place(&["qcow2", "tar"]);
+        place.commit.checksums.md5 = true;
+        place.write("img.qcow2", "old");
+        place
+    };
+    let mut questions = Impatient::default();
+    let whole = prepared();
+    whole.commit.run(&mut questions, &mut |_| {}).unwrap();
+    assert!(questions.settled && questions.renaming);
+    assert_eq!(whole.names().len(), 5, "{:?}", whole.names());
+    // While each is hashed, before each is written out, and before the renames.
+    assert!(questions.asked >= 5, "{}", questions.asked);
+    for at in 1..=questions.asked {
+        let place = prepared();
+        let mut keeper = Impatient {
+            at: Some(at),
+            ..Impatient::default()
+        };
+        let result = place.commit.run(&mut keeper, &mut |_| {});
+        assert!(matches!(result, Err(Error::Ended)), "{at}: {result:?}");
+        assert!(!keeper.renaming, "{at}");
+        assert_eq!(place.names(), ["img.qcow2"], "{at}");
     }
 }
 
@@ -339,7 +391,7 @@ fn builds_of_one_name_that_end_together_do_not_mix() {
                 md5: true,
                 sha256: false,
             };
-            let digests = checksum::digests(directory.path(), &image, md5).unwrap();
+            let digests = checksum::digests(directory.path(), &image, md5, &mut || false).unwrap();
             assert!(sum.starts_with(&digests.md5.unwrap()), "{image}");
         }
     }

@@ -53,7 +53,7 @@ pub fn assemble(
     let disk = create(raw, size)?;
     for (index, job) in jobs.iter().enumerate() {
         if job.start == 0 && job.size == size {
-            job.make(raw, nodes)?;
+            job.make(raw, nodes).map_err(|error| error.writing(raw))?;
             continue;
         }
         let mut name = OsString::from(raw);
@@ -61,7 +61,8 @@ pub fn assemble(
         let part = PathBuf::from(name);
         leftovers.0.push(part.clone());
         create(&part, job.size)?;
-        job.make(&part, nodes)?;
+        job.make(&part, nodes)
+            .map_err(|error| error.writing(&part))?;
         sparse::move_into(&part, &disk, raw, job.start)?;
         std::fs::remove_file(&part).map_err(io_error("remove", &part))?;
     }
