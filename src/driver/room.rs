@@ -184,7 +184,10 @@ pub(super) fn explain(
     let full: Vec<(&Place, String)> = places
         .iter()
         .filter(|_| says(&FULL))
-        .filter_map(|place| Some((place, Room::of(&place.directory)?.full()?)))
+        .filter_map(|place| {
+            let why = Room::of(&place.directory)?.full()?;
+            Some((place, format!("is full: {why}")))
+        })
         .collect();
     if !full.is_empty() {
         return Some(told_full(&full));
@@ -202,7 +205,7 @@ pub(super) fn explain(
     let named = |place: &&Place| text.contains(&*place.own.to_string_lossy());
     if let Some(place) = places.iter().find(named) {
         let now = Room::of(&place.directory)?.now();
-        let why = format!("{now} now, after the failure");
+        let why = format!("had no room: {now} after the failure");
         return Some(told_full(&[(place, why)]));
     }
     let in_memory = kind == ApplianceKind::Namespace && workspace.work_dirs[0].on_disk.is_none();
@@ -214,10 +217,7 @@ fn told_full(full: &[(&Place, String)]) -> (String, String) {
         let Place {
             directory, what, ..
         } = place;
-        format!(
-            "the filesystem of {} ({what}) is full: {why}",
-            directory.display()
-        )
+        format!("the filesystem of {} ({what}) {why}", directory.display())
     };
     let lines: Vec<String> = full.iter().map(line).collect();
     let instead: Vec<&str> = full.iter().map(|(place, _)| &*place.instead).collect();

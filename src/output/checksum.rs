@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{sync_channel, Receiver};
 use std::sync::Arc;
 
@@ -40,19 +41,21 @@ pub fn digests(
 ) -> Result<Digests, Error> {
     let path = &directory.join(name);
     let mut file = beneath::open_file(directory, name)?;
+    let stop = &AtomicBool::new(false);
     std::thread::scope(|scope| {
         let mut queues = Vec::new();
-        let mut start = |wanted: bool, hash: fn(Receiver<Arc<Vec<u8>>>) -> String| {
+        let mut start = |wanted: bool, hash: Hash| {
             wanted.then(|| {
                 let (sender, receiver) = sync_channel(QUEUE);
                 queues.push(sender);
-                scope.spawn(move || hash(receiver))
+                scope.spawn(move || hash(receiver, stop))
             })
         };
         let md5 = start(wanted.md5, hash::<md5::Md5>);
         let sha256 = start(wanted.sha256, hash::<sha2::Sha256>);
         while !queues.is_empty() {
             if ended() {
+                stop.store(true, Ordering::Relaxed);
                 return Err(Error::Ended);
             }
             let mut buffer = Vec::with_capacity(BUFFER);
@@ -75,9 +78,15 @@ pub fn digests(
     })
 }
 
-fn hash<D: Digest>(receiver: Receiver<Arc<Vec<u8>>>) -> String {
+/// Hashes what it receives, unless it is told to stop.
+type Hash = fn(Receiver<Arc<Vec<u8>>>, &AtomicBool) -> String;
+
+fn hash<D: Digest>(receiver: Receiver<Arc<Vec<u8>>>, stop: &AtomicBool) -> String {
     let mut state = D::new();
     for buffer in receiver {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
         state.update(buffer.as_slice());
     }
     let digest = state.finalize();

@@ -8,7 +8,7 @@ use crate::place::{noisy, plain, Place};
 /// The words for a full filesystem of the outputs of `place`.
 fn full(place: &Place, why: &str) -> String {
     format!(
-        "the filesystem of {} (where the image is made) is full: {why}",
+        "the filesystem of {} (where the image is made) {why}",
         place.inner().dir.display()
     )
 }

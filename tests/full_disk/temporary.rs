@@ -8,7 +8,7 @@ use crate::place::{hooked, noisy, plain, Place};
 /// The words for a full `TMP_DIR` of `place`.
 fn full(place: &Place, why: &str) -> String {
     format!(
-        "the filesystem of {} (TMP_DIR) is full: {why}",
+        "the filesystem of {} (TMP_DIR) {why}",
         place.inner().tmp().display()
     )
 }
@@ -47,7 +47,7 @@ fn inodes_are_counted_too() {
     let run = run.env("DIB_NO_TMPFS", "1");
     let at = run.tmp();
     let place = Place::of(run).tmpfs(&at, "nr_inodes=120");
-    let full = full(&place, "no inode is free");
+    let full = full(&place, "is full: no inode is free");
     let Some(seen) = place.run() else { return };
     seen.fails(&["hook `60-many`", &full, "set TMP_DIR"]);
 }
