@@ -3,12 +3,14 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{open, openat2, OFlag, OpenHow, ResolveFlag};
-use nix::sys::stat::Mode;
+use nix::libc;
+use nix::sys::stat::{fstat, Mode};
 use nix::unistd::{unlinkat, UnlinkatFlags};
 
 use super::error::io_error;
@@ -20,11 +22,12 @@ const A_FILE: &str = "a regular file";
 ///
 /// # Errors
 /// [`Error::Planted`] for anything else in its place, a link in particular.
-pub fn open_file(directory: &Path, name: &str) -> Result<File, Error> {
+pub fn open_file(directory: &Path, name: impl AsRef<Path>) -> Result<File, Error> {
+    let name = name.as_ref();
     let path = directory.join(name);
     // a pipe would not open before somebody writes to it
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = match open_beneath(directory, Path::new(name), flags, Mode::empty()) {
+    let file = match open_beneath(directory, name, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(Errno::ELOOP | Errno::EXDEV | Errno::ENXIO) => return Err(planted(path, A_FILE)),
         Err(errno) => return Err(io_error("open", &path)(errno.into())),
@@ -76,6 +79,27 @@ pub fn write_file(directory: &Path, name: &str, content: &[u8]) -> Result<(), Er
     File::from(file)
         .write_all(content)
         .map_err(io_error("write", &path))
+}
+
+/// Takes the bits from a regular file that would run it with its owner's rights:
+/// the owner is the caller, and the content a hook's. Nothing else is changed.
+///
+/// # Errors
+/// A link is on the way to it; the mode cannot be changed.
+pub fn take_privilege(directory: &Path, name: impl AsRef<Path>) -> Result<(), Error> {
+    let path = directory.join(name.as_ref());
+    let failed = |errno: Errno| io_error("change the mode of", &path)(errno.into());
+    // This opens what nobody may read, too, and pipes at once.
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+    let file = open_beneath(directory, name.as_ref(), flags, Mode::empty()).map_err(failed)?;
+    let mode = fstat(&file).map_err(failed)?.st_mode;
+    if mode & libc::S_IFMT != libc::S_IFREG || mode & 0o6000 == 0 {
+        return Ok(());
+    }
+    // fchmod(2) refuses such a descriptor.
+    let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
+    std::fs::set_permissions(itself, PermissionsExt::from_mode(mode & 0o1777))
+        .map_err(io_error("change the mode of", &path))
 }
 
 fn planted(path: PathBuf, expected: &'static str) -> Error {

@@ -17,7 +17,6 @@ use super::Error;
 
 mod side;
 
-use side::no_privilege;
 pub use side::Side;
 
 /// How long another build may take for its renames. Somebody else, such as a
@@ -83,7 +82,7 @@ impl Commit {
             go_on(keeper)?;
             let path = self.staging.join(&output.file);
             let file = beneath::open_file(&self.staging, &output.file)?;
-            no_privilege(&file).map_err(io_error("change the mode of", &path))?;
+            beneath::take_privilege(&self.staging, &output.file)?;
             // Names must not become durable before what they name.
             file.sync_data().map_err(io_error("write out", &path))?;
         }

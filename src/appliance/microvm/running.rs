@@ -243,7 +243,14 @@ impl Virtual {
                 return Ok(());
             }
             if let Some(error) = self.network.as_mut().and_then(Network::failure) {
-                return Err(error);
+                // passt ends with its peer, and then the peer's end is the reason.
+                return Err(match self.ends_within(END_GRACE) {
+                    Some(status) => {
+                        self.kill();
+                        Error::NotStarted(self.console.death(describe(status)))
+                    }
+                    None => error,
+                });
             }
             if flags.contains(PollFlags::POLLHUP) {
                 let how = self.end_of_qemu();
@@ -270,20 +277,23 @@ impl Virtual {
 
     /// Waits a moment for a qemu that has closed its end; how it ended.
     fn end_of_qemu(&mut self) -> String {
-        let deadline = Instant::now() + END_GRACE;
+        let status = self.ends_within(END_GRACE);
+        self.kill();
+        match status {
+            Some(status) => describe(status),
+            None => "qemu closed the channel and did not end".to_owned(),
+        }
+    }
+
+    fn ends_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + limit;
         loop {
             match self.child.try_wait() {
-                Ok(Some(status)) => {
-                    self.kill();
-                    return describe(status);
-                }
+                Ok(Some(status)) => return Some(status),
                 Ok(None) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                _ => {
-                    self.kill();
-                    return "qemu closed the channel and did not end".to_owned();
-                }
+                _ => return None,
             }
         }
     }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
@@ -57,9 +55,8 @@ impl Side {
             for entry in WalkDir::new(&from) {
                 let entry = entry.map_err(|error| io_error("read", &from)(error.into()))?;
                 if entry.file_type().is_file() {
-                    File::open(entry.path())
-                        .and_then(|file| no_privilege(&file))
-                        .map_err(io_error("change the mode of", entry.path()))?;
+                    let below = entry.path().strip_prefix(&self.from);
+                    beneath::take_privilege(&self.from, below.unwrap_or(entry.path()))?;
                 }
             }
             merge(&from, &to, moves)?;
@@ -91,17 +88,4 @@ fn sorted_names(directory: &Path) -> Result<Vec<OsString>, Error> {
     let mut names = names.map_err(io_error("read", directory))?;
     names.sort();
     Ok(names)
-}
-
-/// Takes the bits that would run a file with its owner's rights: the owner is
-/// the caller, and the content a hook's.
-pub(super) fn no_privilege(file: &File) -> io::Result<()> {
-    let mut permissions = file.metadata()?.permissions();
-    match permissions.mode() & 0o6000 {
-        0 => Ok(()),
-        _ => {
-            permissions.set_mode(permissions.mode() & 0o1777);
-            file.set_permissions(permissions)
-        }
-    }
 }

@@ -329,15 +329,22 @@ fn our_checksums_win_and_nothing_runs_with_the_callers_rights() {
     ] {
         std::fs::set_permissions(file, PermissionsExt::from_mode(0o6755)).unwrap();
     }
+    let closed = side.join("img.d/closed");
+    std::fs::write(&closed, "").unwrap();
+    std::fs::set_permissions(closed, PermissionsExt::from_mode(0o4000)).unwrap();
     place.run().0.unwrap();
     let sum = std::fs::read_to_string(place.path("img.tar.md5")).unwrap();
     assert!(sum.ends_with("  out/img.tar\n"), "{sum}");
-    for name in ["img.d/program", "img.tar"] {
+    for (name, expected) in [
+        ("img.d/program", 0o755),
+        ("img.tar", 0o755),
+        ("img.d/closed", 0),
+    ] {
         let mode = std::fs::metadata(place.path(name))
             .unwrap()
             .permissions()
             .mode();
-        assert_eq!(mode & 0o7777, 0o755, "{name}");
+        assert_eq!(mode & 0o7777, expected, "{name}");
     }
 }
 
