@@ -208,7 +208,11 @@ pub(super) fn explain(
         let why = format!("had no room: {now} after the failure");
         return Some(told_full(&[(place, why)]));
     }
-    let in_memory = kind == ApplianceKind::Namespace && workspace.work_dirs[0].on_disk.is_none();
+    if kind == ApplianceKind::Microvm {
+        // Its own disk is full, of a size that the host's room says nothing about.
+        return None;
+    }
+    let in_memory = workspace.work_dirs[0].on_disk.is_none();
     Some(told_room(&places, in_memory.then_some(&*request.tmp_dir)))
 }
 
