@@ -25,7 +25,8 @@ type Files = BTreeMap<PathBuf, String>;
 pub struct Watch {
     trees: Vec<PathBuf>,
     files: Files,
-    mounts: String,
+    mounts: Vec<String>,
+    top: PathBuf,
     /// A process of the caller's, and one of root's.
     pub bystanders: Vec<Child>,
 }
@@ -55,7 +56,8 @@ impl Watch {
         let mut watch = Watch {
             files: look(&trees),
             trees,
-            mounts: mounts(),
+            mounts: mounts(&top),
+            top,
             bystanders: Vec::new(),
         };
         let mut sleep = run.command();
@@ -78,7 +80,11 @@ impl Watch {
             .filter(differs)
             .collect();
         assert!(changed.is_empty(), "{case} has changed {changed:?}");
-        assert_eq!(mounts(), self.mounts, "{case} has changed the mounts");
+        assert_eq!(
+            mounts(&self.top),
+            self.mounts,
+            "{case} has changed the mounts"
+        );
         for child in &mut self.bystanders {
             assert_eq!(child.try_wait().unwrap(), None, "{case} has killed");
         }
@@ -140,8 +146,15 @@ fn digest(path: &Path) -> String {
     }
 }
 
-fn mounts() -> String {
-    fs::read_to_string("/proc/self/mounts").unwrap()
+/// All mounts but those of other tests, which have directories of their own.
+fn mounts(top: &Path) -> Vec<String> {
+    let table = fs::read_to_string("/proc/self/mounts").unwrap();
+    let of_others = |line: &&str| {
+        let at = Path::new(line.split(' ').nth(1).unwrap_or_default());
+        (at.starts_with("/tmp") || at.starts_with("/var/tmp")) && !at.starts_with(top)
+    };
+    let lines = table.lines().filter(|line| !of_others(line));
+    lines.map(str::to_owned).collect()
 }
 
 /// Services that count who calls.

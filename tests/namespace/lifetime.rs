@@ -180,7 +180,10 @@ fn driver(dir: &Path) -> Driver {
 /// remove everything before the process is gone; also without a janitor.
 #[test]
 fn a_panic_leaves_nothing() {
-    for janitor_lives in [true, false] {
+    // Without a janitor the driver executes its own program to remove trees of
+    // subordinate ids, and this program is not safedib; root needs none for that.
+    let root = nix::unistd::Uid::effective().is_root();
+    for janitor_lives in [true, false].into_iter().filter(|lives| root || *lives) {
         let dir = tempfile::tempdir().unwrap();
         let mut driver = driver(dir.path());
         let tree = dir.path().join("tree");
