@@ -34,6 +34,31 @@ const EARLY: &str = "extra-data.d/50-culprit";
 const LATE: &str = "cleanup.d/50-culprit";
 const INSIDE: &str = "install.d/50-culprit";
 
+/// Writes bytes, as Python has them, to the agent's end of its channel.
+macro_rules! speaks_as_agent {
+    ($bytes:literal) => {
+        concat!(
+            "
+        python3 - <<'END'
+import ctypes, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+for pid in (int(name) for name in os.listdir('/proc') if name.isdigit()):
+    try:
+        words = open(f'/proc/{pid}/cmdline').read()
+    except OSError:
+        continue
+    if 'safedib\\0agent' in words:
+        channel = libc.syscall(438, os.pidfd_open(pid), 3, 0)
+        if channel >= 0:
+            os.write(channel, ",
+            $bytes,
+            ")
+END
+        sleep 5"
+        )
+    };
+}
+
 use Ends::{Badly, Somehow, Well};
 
 pub const CASES: &[Case] = &[
@@ -169,37 +194,8 @@ END"),
         (trap '' HUP TERM INT; exec sleep 1000) & setsid nohup sleep 1000 & exec 9>&1; setsid sleep 1000 & disown -a"),
     case("holds a lock", EARLY, Well, "
         mkdir -p \"$TOP/locks\"; exec 9>>\"$TOP/locks/held\"; flock 9; setsid sleep 1000 &"),
-    case("speaks to the driver in the agent's name", EARLY, Badly("protocol"), "
-        python3 - <<'END'
-import ctypes, os
-libc = ctypes.CDLL(None, use_errno=True)
-for pid in (int(name) for name in os.listdir('/proc') if name.isdigit()):
-    try:
-        words = open(f'/proc/{pid}/cmdline').read()
-    except OSError:
-        continue
-    if 'safedib\\0agent' in words:
-        channel = libc.syscall(438, os.pidfd_open(pid), 3, 0)
-        if channel >= 0:
-            os.write(channel, b'\\xff' * 4096)
-END
-        sleep 5"),
-    case("says in the agent's name that all is done", EARLY, Badly("image.tar"), "
-        python3 - <<'END'
-import ctypes, os, struct
-libc = ctypes.CDLL(None, use_errno=True)
-for pid in (int(name) for name in os.listdir('/proc') if name.isdigit()):
-    try:
-        words = open(f'/proc/{pid}/cmdline').read()
-    except OSError:
-        continue
-    if 'safedib\\0agent' in words:
-        channel = libc.syscall(438, os.pidfd_open(pid), 3, 0)
-        if channel >= 0:
-            body = b'{\"type\":\"finished\"}'
-            os.write(channel, struct.pack('<IB', len(body), 0) + body)
-END
-        sleep 5"),
+    case("speaks to the driver in the agent's name", EARLY, Badly("protocol"), speaks_as_agent!("b'\\xff' * 4096")),
+    case("says in the agent's name that all is done", EARLY, Badly("image.tar"), speaks_as_agent!("struct.pack('<IB', 19, 0) + b'{\"type\":\"finished\"}'")),
     // where outputs are collected
     case("puts a link in place of what it wrote", EARLY, Badly("is not a directory"), "
         rm -rf /run/safedib/out/side; ln -s \"$TOP/home\" /run/safedib/out/side
@@ -209,7 +205,7 @@ END
     case("puts a link in place of the image", LATE, Somehow, "
         (while :; do rm -f /run/safedib/out/image.tar; ln -s \"$TOP/home/.ssh/id_ed25519\" /run/safedib/out/image.tar; done) & :"),
     case("leaves a link for a failed build", EARLY, Badly("50-culprit"), "
-        ln -s \"$TOP/home\" /run/safedib/out/break; mkdir -p /run/safedib/out/elsewhere
+        ln -s elsewhere /run/safedib/out/break; mkdir -p /run/safedib/out/elsewhere
         ln -s \"$TOP/home/.ssh\" /run/safedib/out/elsewhere/0; exit 9"),
     case("leaves programs that run with the caller's rights", EARLY, Well, "
         mkdir -p /run/safedib/out/side/image.d && cp /bin/sh /run/safedib/out/side/image.d/sh && chmod 6755 /run/safedib/out/side/image.d/sh"),
