@@ -17,10 +17,14 @@ pub(super) fn bring(
     log: &mut LogWriter,
 ) {
     let places = staging.join(BREAK_DIR);
+    // Without such a break neither is there; hooks could put links there.
+    let is_own = |place: &Path| is_directory(place).unwrap_or(false);
+    if !is_own(&places) {
+        return;
+    }
     for (number, directory) in directories.enumerate() {
         let place = places.join(number.to_string());
-        // Without such a break it is not there; hooks could put links there.
-        if !is_directory(&places).unwrap_or(false) || !is_directory(&place).unwrap_or(false) {
+        if !is_own(&place) {
             continue;
         }
         for entry in fs::read_dir(&place).into_iter().flatten().flatten() {

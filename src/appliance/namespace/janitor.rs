@@ -11,7 +11,6 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::sys::signal::{SigHandler, Signal};
@@ -151,17 +150,7 @@ impl Janitor {
         match result {
             Err(Error::Died { .. }) => {
                 let journal = self.journal.as_ref().map(Journal::path);
-                // Nobody waits for the sandbox's processes in the janitor's place, and
-                // while they die they write to what is removed.
-                let deadline = Instant::now() + Duration::from_millis(PATIENCE_MS as u64);
-                loop {
-                    match finish(&self.duties, journal) {
-                        Err(_) if Instant::now() < deadline => {
-                            std::thread::sleep(Duration::from_millis(50));
-                        }
-                        done => return done.map_err(Error::Sandbox),
-                    }
-                }
+                finish(&self.duties, journal).map_err(Error::Sandbox)
             }
             result => result,
         }

@@ -5,11 +5,12 @@ use std::fs;
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 use nix::libc;
 
 use super::network::nameservers;
+use super::sys;
 
 /// Where services listen: those of most clouds, of Amazon's containers, of
 /// Alibaba's cloud; then Amazon's and Google's by IPv6.
@@ -104,13 +105,7 @@ fn socket_address(address: Ipv4Addr) -> libc::sockaddr {
 }
 
 fn add_route<T>(family: libc::c_int, route: &T) -> io::Result<()> {
-    // SAFETY: no pointers are passed; the result is checked.
-    let fd = unsafe { libc::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just given us this descriptor, nobody else owns it.
-    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    let socket = sys::network_socket(family)?;
     // SAFETY: the callers pass the structure that the family's ioctl reads.
     match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCADDRT, route as *const T) } {
         0 => Ok(()),

@@ -223,17 +223,24 @@ pub(super) fn leave_session_keyring() {
     };
 }
 
+/// A socket of this family for calls of ioctl(2) that set up the network.
+///
+/// # Errors
+/// Whatever the kernel gives.
+pub(super) fn network_socket(family: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers are passed; the result is checked.
+    let fd =
+        check(unsafe { libc::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) }.into())?;
+    // SAFETY: the kernel has just given us this descriptor, nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
 /// Brings the loopback interface of the own network namespace up.
 ///
 /// # Errors
 /// Whatever the kernel gives.
 pub(super) fn loopback_up() -> io::Result<()> {
-    // SAFETY: no pointers are passed; the result is checked.
-    let fd = check(
-        unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) }.into(),
-    )?;
-    // SAFETY: the kernel has just given us this descriptor, nobody else owns it.
-    let socket = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
+    let socket = network_socket(libc::AF_INET)?;
     // SAFETY: all-zero is a valid ifreq.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
