@@ -6,6 +6,7 @@ mod error;
 mod exposed;
 mod finish;
 mod host;
+pub mod layers;
 mod machine;
 mod room;
 mod session;
@@ -30,6 +31,7 @@ use drive::Drive;
 pub use drive::DriveError;
 pub use error::Error;
 pub use host::command_dirs;
+use layers::Layers;
 pub use machine::{check_tools, options as machine_of};
 pub use workspace::use_tmpfs;
 
@@ -57,13 +59,39 @@ pub fn plan(request: &BuildRequest) -> Result<Plan, Error> {
 /// # Errors
 /// As [`Plan::new`].
 pub fn plan_for(request: &BuildRequest, abilities: &Abilities) -> Result<Plan, Error> {
-    plan_with_suffix(request, abilities, "XXXXXXXX")
+    Ok(plan_and_layers(request, abilities, NO_SUFFIX)?.0)
 }
 
-fn plan_with_suffix(
+/// In place of what a build chooses at random.
+const NO_SUFFIX: &str = "XXXXXXXX";
+const NO_UUID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// The plan, which begins with a layer if there is one that fits.
+fn plan_and_layers(
     request: &BuildRequest,
     abilities: &Abilities,
     suffix: &str,
+) -> Result<(Plan, Option<Layers>), Error> {
+    let uuid = random_uuid().map_err(|source| Error::Host {
+        what: "make a UUID".into(),
+        source,
+    })?;
+    let Some(options) = &request.layers else {
+        return Ok((plan_named(request, abilities, suffix, &uuid)?, None));
+    };
+    let unnamed = plan_named(request, abilities, NO_SUFFIX, NO_UUID)?;
+    let layers = Layers::find(request, options, &unnamed, uuid)?;
+    let mut plan = plan_named(request, abilities, suffix, layers.root_uuid())?;
+    let scratch: Vec<PathBuf> = own_directories(request).map(|own| own.path).collect();
+    layers.change(&mut plan, &scratch);
+    Ok((plan, Some(layers)))
+}
+
+fn plan_named(
+    request: &BuildRequest,
+    abilities: &Abilities,
+    suffix: &str,
+    root_uuid: &str,
 ) -> Result<Plan, Error> {
     let inside = Path::new(INSIDE);
     let paths = SessionPaths {
@@ -94,10 +122,7 @@ fn plan_with_suffix(
             scratch: own_directories(request)
                 .map(|scratch| (scratch.path, scratch.collect_at))
                 .collect(),
-            root_uuid: random_uuid().map_err(|source| Error::Host {
-                what: "make a UUID".into(),
-                source,
-            })?,
+            root_uuid: root_uuid.to_owned(),
             abilities,
             exists: &|path| path.exists(),
         },
@@ -139,7 +164,7 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     let suffix = workspace::random_suffix()?;
     let probe = machine::Kvm::Probe;
     let abilities = machine::abilities(request, probe, &mut |line| log.say(line))?;
-    let plan = plan_with_suffix(request, &abilities, &suffix)?;
+    let (plan, layers) = plan_and_layers(request, &abilities, &suffix)?;
     announce(&plan, log);
     if request.log.verbose {
         tell!("{}", plan.to_string().trim_end());
@@ -153,7 +178,7 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     log.check()?;
     let drive = request.helper_drive.as_ref();
     let drive = drive.map(|drive| Drive::open(request, drive)).transpose()?;
-    let mut workspace = Workspace::create(request, &plan, &suffix, log)?;
+    let mut workspace = Workspace::create(request, &plan, &suffix, layers, log)?;
     let finished = match &drive {
         Some(drive) => run_with(drive, request, &plan, &mut workspace, log),
         None => stages::run(request, &plan, &mut workspace, log),
@@ -171,6 +196,9 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
         breaks::bring(own_directories(request), &workspace.staging, log);
     }
     let removed = workspace.janitor.finish();
+    if let Some((layers, _)) = workspace.layers {
+        layers.finish(log);
+    }
     finished?;
     removed?;
     log.say("Build completed successfully");
@@ -255,6 +283,8 @@ struct Workspace {
     /// The copy of the helper drive.
     drive: Option<PathBuf>,
     own_cache: Option<OwnCache>,
+    /// Layers, and the directory for new ones.
+    layers: Option<(Layers, PathBuf)>,
     janitor: Janitor,
 }
 
@@ -263,8 +293,10 @@ impl Workspace {
         request: &BuildRequest,
         plan: &Plan,
         suffix: &str,
+        layers: Option<Layers>,
         log: &mut LogWriter,
     ) -> Result<Self, Error> {
+        layers.as_ref().map_or(Ok(()), Layers::create)?;
         let cache = match &request.helper_drive {
             Some(drive) => drive.extra_data_cache.as_ref(),
             None => Some(&request.image_cache),
@@ -313,6 +345,17 @@ impl Workspace {
                 source,
             })?;
         }
+        let layers = layers.map(|layers| {
+            let new = layers.new_directory(suffix);
+            (layers, new)
+        });
+        if let Some((_, new)) = &layers {
+            make(new, &|source| Error::Directory {
+                what: error::LAYERS,
+                directory: new.clone(),
+                source,
+            })?;
+        }
         let own_cache = workspace::own_cache(request, suffix);
         if let Some(cache) = &own_cache {
             janitor.add(&cache.own);
@@ -325,6 +368,7 @@ impl Workspace {
             machine_dirs,
             drive,
             own_cache,
+            layers,
             janitor,
         })
     }

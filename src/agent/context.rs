@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::error::Error;
+use super::layers::Keeper;
 use super::output::Log;
 use super::spawn::{self, Invocation};
 use super::variables::Variables;
@@ -38,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) trees: BTreeMap<String, PathBuf>,
     /// Block devices that are there now.
     pub(crate) devices: Option<Devices>,
+    /// Who keeps layers, if they are wanted.
+    pub(crate) layers: Option<Keeper>,
 }
 
 /// Block devices of the image.

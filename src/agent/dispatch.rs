@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::error::Error;
 use super::{
-    device_hooks, disks, drive, finalise, handoff, hooks, measure, merge, mounts, pack, resolv,
-    side, split, stray, target,
+    device_hooks, disks, drive, finalise, handoff, hooks, layers, measure, merge, mounts, pack,
+    resolv, side, split, stray, target,
 };
 use crate::blockdev::devices::bare::RootFilesystem;
 use crate::plan::Step;
@@ -95,6 +95,7 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
         Step::PackTree { from } => handoff::pack_tree(context, from),
         Step::PackHandoff { scratch } => handoff::pack(context, scratch),
         Step::UnpackHandoff { scratch } => handoff::unpack(context, scratch),
+        Step::RestoreLayer { scratch } => layers::restore(context, &scratch),
         Step::RenewResolvConf => resolv::renew(context),
         Step::ReadDrive { cache } => drive::read(context, &cache),
         Step::WriteDrive => drive::write(context),

@@ -55,11 +55,7 @@ pub(crate) fn pack_tree(context: &mut Context, from: TreePlace) -> Result<(), Er
 pub(crate) fn fill_target(context: &mut Context, from: TreePlace) -> Result<(), Error> {
     let (source, target) = (place(context, from), context.target());
     let copy = match from {
-        TreePlace::Handoff => extraction(context, &source, &target).args([
-            "--xattrs",
-            "--xattrs-include=*",
-            "--delay-directory-restore",
-        ]),
+        TreePlace::Handoff => whole_extraction(context, &source, &target),
         TreePlace::Built | TreePlace::Target => context
             .outside("cp")
             .args(["--archive"])
@@ -81,6 +77,36 @@ fn extraction(context: &Context, archive: &Path, to: &Path) -> Invocation {
         .args(["--numeric-owner", "--force-local"])
         .args(["--file".as_ref(), archive.as_os_str()])
         .args(["--directory".as_ref(), to.as_os_str()])
+}
+
+/// Takes an archive of a whole tree apart, with all that files have.
+pub(super) fn whole_extraction(context: &Context, archive: &Path, to: &Path) -> Invocation {
+    extraction(context, archive, to).args([
+        "--xattrs",
+        "--xattrs-include=*",
+        "--delay-directory-restore",
+    ])
+}
+
+/// Takes an archive apart over a directory that is this appliance's: owner and mode of
+/// the directory stay, and so does what is mounted below it.
+pub(super) fn extraction_over(
+    context: &Context,
+    archive: &Path,
+    directory: &Path,
+) -> Result<Invocation, Error> {
+    Ok(extraction_through(context, archive, directory)
+        .args(["--anchored", "--no-wildcards"])
+        .args(mounted_below(directory)?))
+}
+
+/// The same, through what is mounted there.
+pub(super) fn extraction_through(
+    context: &Context,
+    archive: &Path,
+    directory: &Path,
+) -> Invocation {
+    extraction(context, archive, directory).args(["--no-overwrite-dir"])
 }
 
 /// The directories that move, with the names of their archives.
@@ -133,10 +159,7 @@ pub(crate) fn unpack(context: &mut Context, scratch: Vec<PathBuf>) -> Result<(),
             continue;
         }
         fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
-        // The directory itself is another appliance's: its owner and mode stay.
-        let unpack = extraction(context, &archive, &directory)
-            .args(["--no-overwrite-dir", "--anchored", "--no-wildcards"])
-            .args(mounted_below(&directory)?);
+        let unpack = extraction_over(context, &archive, &directory)?;
         context.run_tool(&unpack)?;
         remove(&archive)?;
     }

@@ -19,7 +19,7 @@ use crate::plan::{DeviceLine, Location, Phase};
 use crate::protocol::FromAgent;
 
 /// Where the hooks tree is bound in the target, for as long as a phase runs.
-const IN_TARGET: &str = "tmp/in_target.d";
+pub(crate) const IN_TARGET: &str = "tmp/in_target.d";
 
 /// Runs the hooks of a phase, with the breaks around them.
 ///
@@ -60,6 +60,7 @@ fn run_outside(context: &mut Context, phase: Phase, line: Option<DeviceLine>) ->
         let target_root = phase.has_target_root().then_some(target.as_path());
         let environment = context.variables.outside(target_root);
         let invocation = Invocation::new(format!("{}/dib-run-parts", paths::LIB), environment)
+            .args(done(context, phase)?)
             .args([&directory])
             .cwd(&context.cwd)
             .python_signals(context.python_signals);
@@ -76,6 +77,19 @@ fn run_outside(context: &mut Context, phase: Phase, line: Option<DeviceLine>) ->
         &format!("after-{}", phase.name()),
         At::AfterOutside,
     )
+}
+
+/// Arguments that have dib-run-parts leave out the hooks which a layer has already.
+/// Names of hooks are letters, digits, `-` and `_`.
+fn done(context: &mut Context, phase: Phase) -> Result<Vec<String>, Error> {
+    let done = match &mut context.layers {
+        Some(layers) => layers.begin(phase)?,
+        None => Vec::new(),
+    };
+    let arguments = done
+        .into_iter()
+        .flat_map(|name| ["--done".to_owned(), name]);
+    Ok(arguments.collect())
 }
 
 /// Upstream runs these hooks in a pipeline, so that their status is lost and
@@ -109,8 +123,10 @@ fn run_in_target_tree(context: &mut Context, phase: Phase) -> Result<(), Error> 
     mounts::bind_read_only(&hooks, &bound).map_err(Error::io("bind the hooks to", &bound))?;
 
     breaks::run(context, &format!("before-{}", phase.name()), At::InTarget)?;
+    let done = done(context, phase)?.join(" ");
     let command = format!(
-        "/{IN_TARGET}/dib-run-parts /{IN_TARGET}/{}",
+        "/{IN_TARGET}/dib-run-parts{}{done} /{IN_TARGET}/{}",
+        if done.is_empty() { "" } else { " " },
         phase.directory()
     );
     let invocation = in_target(context, OsStr::new(&command));
@@ -171,12 +187,19 @@ struct Ran {
 
 fn run_parts(context: &mut Context, phase: Phase, invocation: &Invocation) -> Result<Ran, Error> {
     let mut last = None;
-    let invocation = invocation.clone().reports();
-    let outcome = spawn::run(&mut context.log, &invocation, |log, event| {
+    let invocation = invocation.clone().reports().waits(context.layers.is_some());
+    let Context { log, layers, .. } = context;
+    let outcome = spawn::run(log, &invocation, |log, event| {
         if let HookEvent::Started(name) = &event {
             last = Some(name.clone());
         }
-        report(log, phase, event)
+        report(log, phase, &event)?;
+        match (layers.as_mut(), event) {
+            (Some(layers), HookEvent::Finished { name, status, .. }) => {
+                layers.ended(log, &name, status)
+            }
+            _ => Ok(()),
+        }
     })?;
     let directory = match phase.location() {
         Location::Outside => context.hooks().join(phase.directory()),
@@ -192,17 +215,20 @@ fn run_parts(context: &mut Context, phase: Phase, invocation: &Invocation) -> Re
     })
 }
 
-fn report(log: &mut Log, phase: Phase, event: HookEvent) -> Result<(), Error> {
+fn report(log: &mut Log, phase: Phase, event: &HookEvent) -> Result<(), Error> {
     match event {
-        HookEvent::Started(hook) => log.send(&FromAgent::HookStarted { phase, hook }),
+        HookEvent::Started(hook) => log.send(&FromAgent::HookStarted {
+            phase,
+            hook: hook.clone(),
+        }),
         HookEvent::Finished {
             name,
             seconds,
             status: 0,
         } => log.send(&FromAgent::HookFinished {
             phase,
-            hook: name,
-            seconds,
+            hook: name.clone(),
+            seconds: *seconds,
         }),
         HookEvent::Finished { .. } => Ok(()),
     }

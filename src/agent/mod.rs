@@ -38,6 +38,7 @@ mod handoff;
 mod hooks;
 mod inside;
 mod install;
+mod layers;
 mod measure;
 mod merge;
 mod mirror;
@@ -58,6 +59,7 @@ pub mod vm;
 use channel::Channel;
 use context::Context;
 use error::Error;
+use layers::Keeper;
 use output::Log;
 use variables::Variables;
 
@@ -93,6 +95,10 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
     if session.empty_tmpdir {
         variables.empty_tmpdir();
     }
+    let layers = session.layers.map(|layers| {
+        let (build, image) = (&session.build_dir, &session.image_dir);
+        Keeper::new(layers, build, image, &session.scratch)
+    });
     let mut context = Context {
         log,
         variables,
@@ -106,6 +112,7 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
         size_kib: None,
         trees: BTreeMap::new(),
         devices: None,
+        layers,
     };
     let steps = session.steps;
     let mut running = 0;

@@ -30,3 +30,7 @@ pub const SHARED_CACHE: &str = "/run/safedib/shared-cache";
 pub const OWN_CACHE: &str = "/run/safedib/own-cache";
 /// What the chroot shim mounted, a path per line, for the agent to unmount.
 pub const CHROOT_DEVICES: &str = "/run/safedib/chroot-devices";
+/// What hooks bind, for layers: source and target, each with a NUL.
+pub const BINDS: &str = "/run/safedib/binds";
+/// Where a directory is seen without what is mounted below it.
+pub const LAYER_VIEW: &str = "/run/safedib/layer-view";

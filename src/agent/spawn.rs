@@ -10,11 +10,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use nix::fcntl::{fcntl, FcntlArg, FdFlag};
+use nix::fcntl::{fcntl, FcntlArg, FdFlag, OFlag};
 use nix::libc;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::unistd::{pipe2, write};
 
-use crate::helpers::HOOK_EVENTS;
+use crate::helpers::{HOOK_EVENTS, HOOK_REPLIES};
 
 use super::error::Error;
 use super::output::{Drain, Log};
@@ -31,6 +32,7 @@ pub(crate) struct Invocation {
     capture: bool,
     python_signals: bool,
     reports: bool,
+    waits: bool,
 }
 
 /// What dib-run-parts reports.
@@ -58,6 +60,7 @@ impl Invocation {
             capture: false,
             python_signals: false,
             reports: false,
+            waits: false,
         }
     }
 
@@ -97,11 +100,18 @@ impl Invocation {
         self
     }
 
+    /// Has dib-run-parts wait after each hook until that has been seen to.
+    pub(crate) fn waits(mut self, waits: bool) -> Self {
+        self.waits = waits;
+        self
+    }
+
     fn spawn(
         &self,
         stdout: OwnedFd,
         stderr: OwnedFd,
         events: Option<&OwnedFd>,
+        replies: Option<&OwnedFd>,
     ) -> io::Result<Child> {
         let mut command = Command::new(&self.program);
         command
@@ -110,9 +120,11 @@ impl Invocation {
             .envs(&self.environment)
             .stdout(Stdio::from(stdout))
             .stderr(Stdio::from(stderr));
-        if let Some(events) = events {
-            fcntl(events, FcntlArg::F_SETFD(FdFlag::empty()))?;
-            command.env(HOOK_EVENTS, events.as_raw_fd().to_string());
+        for (variable, descriptor) in [(HOOK_EVENTS, events), (HOOK_REPLIES, replies)] {
+            if let Some(descriptor) = descriptor {
+                fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
+                command.env(variable, descriptor.as_raw_fd().to_string());
+            }
         }
         let c_path = |path: &Path| CString::new(path.as_os_str().as_bytes());
         let root = self.root.as_deref().map(c_path).transpose()?;
@@ -194,10 +206,24 @@ pub(crate) fn run(
         (None, log.writer().map_err(&failed)?)
     };
     let (mut events, events_write) = Drain::pipe().map_err(&failed)?;
-    let child = invocation
-        .spawn(stdout, stderr, invocation.reports.then_some(&events_write))
+    let (replies_read, replies) = pipe2(OFlag::O_CLOEXEC)
+        .map_err(io::Error::from)
         .map_err(&failed)?;
-    drop(events_write);
+    let reports = invocation.reports.then_some(&events_write);
+    let waits = invocation.waits.then_some(&replies_read);
+    let child = invocation
+        .spawn(stdout, stderr, reports, waits)
+        .map_err(&failed)?;
+    drop((events_write, replies_read));
+    let mut on_event = |log: &mut Log, event: HookEvent| {
+        let ended = matches!(event, HookEvent::Finished { .. });
+        on_event(log, event)?;
+        if ended && invocation.waits {
+            // EPIPE: it has ended meanwhile.
+            let _ = write(&replies, b"\n");
+        }
+        Ok(())
+    };
     let (done, waiter) = wait_in_thread(child).map_err(&failed)?;
 
     let mut pending = Vec::new();

@@ -60,6 +60,19 @@ fn gone_within(limit: Duration) -> bool {
     }
 }
 
+/// The name of a process that outlives the hook which started it: its parent is
+/// init now.
+pub(crate) fn orphan() -> Option<String> {
+    let is_orphan = |pid: &Pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields);
+        fields.and_then(|fields| fields.split(' ').nth(1)) == Some("1")
+    };
+    let pid = strays().into_iter().find(is_orphan)?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(format!("{} (process {pid})", name.trim_end()))
+}
+
 fn strays() -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! `dib-run-parts [--list] DIRECTORY`: runs the scripts of a directory, for the
+//! `dib-run-parts [--list | --done NAME...] DIRECTORY`: runs the scripts of a directory, for the
 //! caller and as the caller.
 //!
 //! This is the one command of ours that executes scripts where it is called:
@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode};
 use thiserror::Error;
 
 use crate::error::Explain;
-use crate::helpers::{DIB_RUN_PARTS, HOOK_EVENTS};
+use crate::helpers::{DIB_RUN_PARTS, HOOK_EVENTS, HOOK_REPLIES};
 
 use super::{fail, print};
 
@@ -45,18 +45,19 @@ pub fn run(name: &str, words: &[OsString]) -> ExitCode {
         .args(["-c", DIB_RUN_PARTS, name])
         .args(words)
         .env_remove(HOOK_EVENTS)
+        .env_remove(HOOK_REPLIES)
         .exec();
     fail(name, &Failure::Bash(error).into())
 }
 
 fn help(name: &str) -> String {
     format!(
-        "Usage: {name} [--list] DIRECTORY\n\n\
+        "Usage: {name} [--list | --done NAME...] DIRECTORY\n\n\
          Runs the executable files of DIRECTORY one after the other, in the order of the\n\
          numbers that their names begin with, HERE AND AS YOU: not in an appliance. The\n\
          files of DIRECTORY/../environment.d are sourced before. The first failure ends it,\n\
          with that status; else a table says how long each took. Messages go to standard\n\
-         error. --list prints the files instead.\n\n\
+         error. --list prints the files instead; --done NAME leaves one out.\n\n\
          RUN_PARTS_REGEX chooses names instead of ^[0-9A-Za-z_-]+$; DIB_DEBUG_TRACE=1 also\n\
          tells which files are left out.\n"
     )

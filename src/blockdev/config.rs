@@ -137,6 +137,9 @@ impl Config {
     /// What is no configuration, in upstream's words.
     pub fn expand(text: &str) -> Result<Config, Error> {
         let document = yaml::load(text)?;
+        if let Some(number) = not_finite(&document) {
+            return Err(Error::NotFinite(number.to_string()));
+        }
         let mut entries = Vec::new();
         for (plugin, values) in top_level(&document)? {
             flatten(plugin, values, None, &mut entries)?;
@@ -211,6 +214,18 @@ impl RootParams {
             ("root-fs-opts", self.root_opts.join(" ").as_str().into()),
             ("root-label", label),
         ])
+    }
+}
+
+/// The first `.inf` or `.nan`, keys included.
+fn not_finite(value: &Value) -> Option<&Value> {
+    match value {
+        Value::Float(number) if !number.is_finite() => Some(value),
+        Value::List(items) => items.iter().find_map(not_finite),
+        Value::Map(pairs) => pairs
+            .iter()
+            .find_map(|(key, value)| not_finite(key).or_else(|| not_finite(value))),
+        _ => None,
     }
 }
 

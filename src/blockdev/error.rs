@@ -34,6 +34,9 @@ pub enum Error {
         /// What it has.
         value: String,
     },
+    /// A number that JSON does not have, so that `config.json` could not be read.
+    #[error("block-device configuration has a number that is none: {0}")]
+    NotFinite(String),
     /// No name, and no base to make one from.
     #[error("block-device entry '{plugin}' has neither name nor base: KeyError: 'base'")]
     NoBase {

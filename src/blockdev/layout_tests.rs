@@ -293,3 +293,12 @@ fn places_gpt_partitions() {
         Err(Error::EmptyPartition { .. })
     ));
 }
+
+#[test]
+fn numbers_that_json_lacks_are_refused() {
+    for number in [".inf", "-.inf", ".nan", "[1, {a: .inf}]"] {
+        let text = format!("- local_loop: {{name: image0, size: {number}}}");
+        let error = Config::expand(&text).unwrap_err();
+        assert!(matches!(error, Error::NotFinite(_)), "{number}: {error}");
+    }
+}

@@ -227,9 +227,16 @@ impl Drive {
             rescue: None,
             scratch: Vec::new(),
             own_cache: None,
+            layers: None,
             steps: vec![step],
         };
-        let end = session::run(&*running, session, log, &mut Timings::default());
+        let end = session::run(
+            &*running,
+            session,
+            log,
+            &mut Timings::default(),
+            &mut |_, _, _| {},
+        );
         let ending = running.end();
         let failed = |message, hint| {
             Err(DriveError::Failed {

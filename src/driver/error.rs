@@ -15,6 +15,8 @@ use super::DriveError;
 pub(super) const TMP_DIR: &str = "TMP_DIR";
 /// The one for what hooks download.
 pub(super) const IMAGE_CACHE: &str = "DIB_IMAGE_CACHE";
+/// The one for layers.
+pub(super) const LAYERS: &str = "--cache";
 
 /// Why a build failed.
 #[derive(Debug, Error)]

@@ -9,22 +9,28 @@ use super::machine;
 use super::Error;
 
 /// Refuses a writable share that reaches safedib's own cache: the next build
-/// starts the appliances that lie there, and removes what journals there name.
+/// starts the appliances that lie there, and removes what journals there name; layers
+/// are begun with.
 ///
 /// # Errors
 /// [`Error::Exposed`].
 pub(super) fn refuse(request: &BuildRequest, plan: &Plan) -> Result<(), Error> {
-    let cache = machine::options(request).cache;
-    let real_cache = real(&cache);
-    let writable = plan.shares.iter().filter(|share| share.writable);
-    for share in writable {
-        let path = real(&share.path);
-        if real_cache.starts_with(&path) || path.starts_with(&real_cache) {
-            return Err(Error::Exposed {
-                share: share.path.clone(),
-                why: share.why.clone(),
-                cache,
-            });
+    let layers = request.layers.as_ref().map(|layers| &layers.directory);
+    for cache in [Some(&machine::options(request).cache), layers]
+        .into_iter()
+        .flatten()
+    {
+        let real_cache = real(cache);
+        let writable = plan.shares.iter().filter(|share| share.writable);
+        for share in writable {
+            let path = real(&share.path);
+            if real_cache.starts_with(&path) || path.starts_with(&real_cache) {
+                return Err(Error::Exposed {
+                    share: share.path.clone(),
+                    why: share.why.clone(),
+                    cache: cache.clone(),
+                });
+            }
         }
     }
     Ok(())

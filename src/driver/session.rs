@@ -10,7 +10,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::appliance::Running;
-use crate::protocol::{self, Decoder, Failure, Frame, FromAgent, Session, ToAgent};
+use crate::protocol::{self, Decoder, Failure, Frame, FromAgent, KeptLayer, Session, ToAgent};
 use crate::report::{LogWriter, Timings};
 
 use super::Error;
@@ -39,6 +39,9 @@ pub(super) enum End {
     Signal(Signal),
 }
 
+/// What becomes of a layer that the agent has kept.
+pub(super) type OnLayer<'a> = &'a mut dyn FnMut(&KeptLayer, f64, &mut LogWriter);
+
 /// Runs a session to its end.
 ///
 /// # Errors
@@ -48,12 +51,14 @@ pub(super) fn run(
     session: Session,
     log: &mut LogWriter,
     timings: &mut Timings,
+    on_layer: OnLayer,
 ) -> Result<Result<(), End>, Error> {
     let signals = block_signals()?;
     let mut follower = Follower {
         steps: session.steps.iter().map(ToString::to_string).collect(),
         log,
         timings,
+        on_layer,
         step: 0,
         greeted: false,
     };
@@ -212,6 +217,7 @@ struct Follower<'a> {
     steps: Vec<String>,
     log: &'a mut LogWriter,
     timings: &'a mut Timings,
+    on_layer: OnLayer<'a>,
     step: usize,
     greeted: bool,
 }
@@ -245,6 +251,10 @@ impl Follower<'_> {
                 if let Some(step) = self.steps.get(index) {
                     self.log.trace(step);
                 }
+                None
+            }
+            FromAgent::LayerKept { layer, seconds } => {
+                (self.on_layer)(&layer, seconds, self.log);
                 None
             }
             FromAgent::Failed { failure } => Some(Err(End::Failed(failure))),

@@ -8,7 +8,7 @@ use crate::appliance::{ApplianceSpec, Ending, Running, WorkDir};
 use crate::error::Syntax;
 use crate::output;
 use crate::plan::{ApplianceKind, Plan, PlannedOutput, Share, Stage, RAW_DISK};
-use crate::protocol::{Failure, Session};
+use crate::protocol::{Failure, KeptLayer, Session};
 use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
 use crate::request::{BuildRequest, Generation, OutputFormat};
 
@@ -60,7 +60,13 @@ pub(super) fn run(
             log.say(&format!("safedib: {note}"));
         }
         let session = session(request, plan, &stage, workspace);
-        let end = session::run(&*running, session, log, &mut timings);
+        let layers = workspace.layers.as_ref();
+        let mut on_layer = |kept: &KeptLayer, seconds: f64, log: &mut LogWriter| {
+            if let Some((layers, new)) = layers {
+                layers.take(new, kept, seconds, log);
+            }
+        };
+        let end = session::run(&*running, session, log, &mut timings, &mut on_layer);
         let ending = running.end();
         if let Err(end) = end? {
             return Err(failure(request, plan, &stage, workspace, end, ending));
@@ -85,6 +91,9 @@ fn start(
         why: "outputs".into(),
     });
     shares.extend(workspace.drive.as_deref().map(drive::share));
+    if let (Some((layers, new)), true) = (&workspace.layers, is_first(stage)) {
+        shares.extend(layers.shares(new));
+    }
     let spec = ApplianceSpec {
         shares,
         scratch: own_directories(request).collect(),
@@ -173,8 +182,25 @@ fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Works
             .map(|scratch| scratch.collect_at)
             .collect(),
         own_cache: workspace.own_cache.clone(),
+        layers: match (&workspace.layers, is_first(stage)) {
+            (Some((layers, _)), true) => Some(layers.session(shared(request, plan, stage))),
+            _ => None,
+        },
         steps: steps.iter().map(|planned| planned.step.clone()).collect(),
     }
+}
+
+/// Paths inside that are the host's, or of which the new content is kept apart.
+fn shared(request: &BuildRequest, plan: &Plan, stage: &Stage) -> Vec<PathBuf> {
+    let shares = plan.shares_of(stage.kind).into_iter();
+    let shares = shares.map(|share| share.inside.unwrap_or(share.path));
+    let scratch = own_directories(request).flat_map(|own| [own.path, own.collect_at]);
+    shares.chain(scratch).collect()
+}
+
+/// Layers are those of the first appliance.
+fn is_first(stage: &Stage) -> bool {
+    stage.steps.start == 0
 }
 
 /// The raw disk that is kept of a failed build.

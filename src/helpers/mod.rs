@@ -38,6 +38,9 @@ pub const DIB_RUN_PARTS: &str = include_str!("lib/dib-run-parts");
 /// Variable that names the descriptor on which [`DIB_RUN_PARTS`] reports hooks.
 pub const HOOK_EVENTS: &str = "SAFEDIB_HOOK_EVENTS";
 
+/// Variable that names the descriptor from which it then takes a line after each hook.
+pub const HOOK_REPLIES: &str = "SAFEDIB_HOOK_REPLIES";
+
 /// The files of `_LIB`.
 pub const LIB: &[HelperFile] = &[
     helper!(0o644, "lib", "common-defaults"),

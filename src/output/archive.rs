@@ -67,6 +67,40 @@ pub fn pack_whole(
     tar_nodes::patch(output, "./", &nodes)
 }
 
+/// Packs `files` of `tree`, paths relative to it, without what is in those that are
+/// directories. Placeholders of `nodes` become device nodes.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_files(
+    tree: &Path,
+    output: &Path,
+    files: &[PathBuf],
+    nodes: &NodeRegistry,
+) -> Result<(), Error> {
+    let mut list = Vec::new();
+    for file in files {
+        list.extend_from_slice(b"./");
+        list.extend_from_slice(file.as_os_str().as_bytes());
+        list.push(0);
+    }
+    Tool::new("tar", "tar")?
+        .arg("-C")
+        .arg(tree)
+        .arg("-cf")
+        .arg(output)
+        .args(["--force-local", "--xattrs", "--xattrs-include=*"])
+        .args(["--sparse", "--numeric-owner", "--no-recursion"])
+        .args(["--null", "--verbatim-files-from", "--files-from=-"])
+        .input(list)
+        .run()?;
+    let mut placed = Vec::new();
+    for file in files {
+        placed.extend(nodes.at(tree, file)?);
+    }
+    tar_nodes::patch(output, "./", &placed)
+}
+
 /// `./sys` and `./proc` are not in the archive, nor is what they hold.
 fn kernel_trees() -> [PathBuf; 2] {
     ["sys", "proc"].map(PathBuf::from)

@@ -176,6 +176,20 @@ impl NodeRegistry {
         }
     }
 
+    /// The placeholder at `path`, relative to `tree`, if there is one.
+    ///
+    /// # Errors
+    /// If it cannot be looked at.
+    pub fn at(&self, tree: &Path, path: &Path) -> Result<Option<PlacedNode>, Error> {
+        let full = tree.join(path);
+        let metadata = full.symlink_metadata().map_err(io_error("stat", &full))?;
+        Ok(self.find(&metadata).map(|entry| PlacedNode {
+            path: path.into(),
+            entry: entry.clone(),
+            metadata: metadata.clone(),
+        }))
+    }
+
     /// All placeholders below `tree`, sorted by path.
     ///
     /// # Errors

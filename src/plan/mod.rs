@@ -5,6 +5,7 @@
 
 mod build;
 mod error;
+mod layers;
 mod old;
 mod outputs;
 mod rescue;
@@ -21,6 +22,7 @@ mod withheld;
 pub use crate::elements::{HookCopy, Location, Phase};
 pub use build::{Plan, PlanInputs, SessionPaths};
 pub use error::{Error, Lack};
+pub use layers::begin_with_layer;
 pub use outputs::{HookOutput, PlannedOutput};
 pub use rescue::rescue;
 pub use route::Abilities;

@@ -356,6 +356,11 @@ pub enum Step {
         /// Where hooks see the directories, in the same order.
         scratch: Vec<PathBuf>,
     },
+    /// Bring everything to the state of a layer that an earlier build has kept.
+    RestoreLayer {
+        /// The shared directories as hooks see them, in the order of the session.
+        scratch: Vec<PathBuf>,
+    },
     /// Write this appliance's resolv.conf over the one of the appliance before.
     RenewResolvConf,
     /// Copy the directory `home` of the helper drive to [`DRIVE_COPY`].

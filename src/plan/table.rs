@@ -205,6 +205,7 @@ impl Display for Step {
                 f.write_str("pack the work directories for the next appliance")
             }
             Step::UnpackHandoff { .. } => f.write_str("take what the appliance before has packed"),
+            Step::RestoreLayer { .. } => f.write_str("take what an earlier build has kept"),
             Step::RenewResolvConf => f.write_str("install this appliance's resolv.conf"),
             Step::AssembleDisk { .. } => f.write_str("assemble the disk from the trees"),
             Step::ReadDrive { .. } => f.write_str("read the helper drive"),

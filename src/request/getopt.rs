@@ -15,6 +15,8 @@ pub struct Long {
     pub name: &'static str,
     /// It takes a value.
     pub value: bool,
+    /// It may also stand without one, which then only follows after `=`.
+    pub optional: bool,
     /// It is an addition to upstream's list: its prefixes count only where no
     /// option of upstream's list has the same prefix, so that every
     /// abbreviation keeps the meaning that it has upstream.
@@ -135,6 +137,7 @@ impl<'a> Parser<'a> {
                 return self.complain(format!("option '--{full}' doesn't allow an argument"))
             }
             (true, Some(value)) => Some(value.to_owned()),
+            (true, None) if option.optional => None,
             (true, None) => match self.next() {
                 Some(value) => Some(value.clone()),
                 None => return self.complain(format!("option '--{full}' requires an argument")),

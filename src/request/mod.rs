@@ -33,9 +33,9 @@ pub use quoting::declare_p;
 pub use raw::{parse, NamedElements, Parsed, RawRequest};
 pub use resolve::resolve;
 pub use resolved::{
-    ApplianceChoice, BaseElements, Breaks, BuildRequest, Checksums, HelperDrive, LogOptions,
-    MachineOptions, MachineReadable, MessageStyle, OutputFormat, SharePath, SizeOptions,
-    TmpfsPolicy, DRIVE_CACHE, DRIVE_HOME,
+    ApplianceChoice, BaseElements, Breaks, BuildRequest, Checksums, HelperDrive, LayerOptions,
+    LogOptions, MachineOptions, MachineReadable, MessageStyle, OutputFormat, SharePath,
+    SizeOptions, TmpfsPolicy, DRIVE_CACHE, DRIVE_HOME,
 };
 pub use yaml::yaml_map;
 

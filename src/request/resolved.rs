@@ -125,6 +125,24 @@ pub struct BuildRequest {
     pub python: Option<PathBuf>,
     /// The disk that holds the home directory and the caches of hooks.
     pub helper_drive: Option<HelperDrive>,
+    /// `--cache`: states of the target that are kept for later builds.
+    pub layers: Option<LayerOptions>,
+}
+
+/// `--cache` and what goes with it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerOptions {
+    /// Where layers are kept, absolute.
+    pub directory: PathBuf,
+    /// Room for all of them, bytes.
+    pub max_bytes: u64,
+    /// A layer that was made with a network is used for so long, seconds.
+    pub max_age: u64,
+    /// Least work of hooks between two layers, seconds; `None`: four times what
+    /// keeping one takes.
+    pub step: Option<f64>,
+    /// Go on at the hook that failed.
+    pub resume: bool,
 }
 
 /// `--drive`: a disk of the caller's whose directory `home` hooks have as theirs.

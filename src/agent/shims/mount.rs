@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::{complain, exec_real};
-use crate::agent::{archives, mounts};
+use crate::agent::{archives, layers, mounts};
 
 /// Group `tty`, which has this number in every distribution.
 const TTY: &str = "gid=5";
@@ -36,6 +36,8 @@ pub(super) fn mount(arguments: Vec<OsString>) -> ExitCode {
 fn with_own_archives(mut arguments: Vec<OsString>) -> io::Result<Vec<OsString>> {
     if let Some((source, target)) = bind_of(&arguments) {
         let target = Path::new(&arguments[target]);
+        // A bind that is not noted only keeps layers from being made.
+        let _ = layers::note_bind(Path::new(&arguments[source]), target);
         if let Some(own) = archives::view(Path::new(&arguments[source]), target)? {
             arguments[source] = own.into();
         }

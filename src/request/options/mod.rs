@@ -84,6 +84,16 @@ pub enum OptionId {
     Envvar,
     /// `--lib`
     Lib,
+    /// `--cache`
+    Cache,
+    /// `--cache-max`
+    CacheMax,
+    /// `--cache-age`
+    CacheAge,
+    /// `--cache-step`
+    CacheStep,
+    /// `--resume`
+    Resume,
 }
 
 /// What giving an option more than once means.
@@ -130,7 +140,7 @@ pub struct OptionSpec {
     pub short: Option<char>,
     /// `--NAME`
     pub long: Option<&'static str>,
-    /// Name of its value; `None` for a switch.
+    /// Name of its value, `[=NAME]` for one that may be left out; `None` for a switch.
     pub value: Option<&'static str>,
     /// Variable that it sets.
     pub variable: Option<Variable>,
@@ -149,6 +159,11 @@ pub struct OptionSpec {
 }
 
 impl OptionSpec {
+    /// Whether its value may be left out.
+    fn has_optional_value(&self) -> bool {
+        self.value.is_some_and(|value| value.starts_with("[="))
+    }
+
     /// `-h, --help` or `-o NAME` or `--logfile FILE`.
     pub fn synopsis(&self) -> String {
         let mut names = Vec::new();
@@ -156,6 +171,7 @@ impl OptionSpec {
         names.extend(self.long.map(|name| format!("--{name}")));
         let names = names.join(", ");
         match self.value {
+            Some(value) if self.has_optional_value() => format!("{names}{value}"),
             Some(value) => format!("{names} {value}"),
             None => names,
         }
@@ -172,7 +188,12 @@ pub fn grammar() -> Grammar {
         }
         if let Some(name) = option.long {
             let extra = option.origin != Origin::Getopt;
-            grammar.long.push(Long { name, value, extra });
+            grammar.long.push(Long {
+                name,
+                value,
+                optional: option.has_optional_value(),
+                extra,
+            });
         }
     }
     grammar

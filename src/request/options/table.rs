@@ -94,4 +94,14 @@ options! {
         "give hooks this variable, with this value or the caller's, even if its name says that it is a credential; '*' is all; may be repeated";
     Lib: None, Some("lib"), Some("DIR"), None, Never, Last, "", true, Ours,
         "use these shell libraries (upstream's lib) in place of our own";
+    Cache: None, Some("cache"), Some("[=DIR]"), None, Never, Last, "nothing is kept", true, Ours,
+        "keep states of the target between hooks in DIR (~/.cache/safedib/layers), and begin with the last one that nothing has changed since";
+    CacheMax: None, Some("cache-max"), Some("SIZE"), None, Never, Last, "20G", true, Ours,
+        "room for the states that --cache keeps, in bytes or with K, M, G or T; those unused for longest go";
+    CacheAge: None, Some("cache-age"), Some("TIME"), None, Never, Last, "1d", true, Ours,
+        "do not begin with a state for which anything was fetched longer ago than this: seconds, or with m, h or d";
+    CacheStep: None, Some("cache-step"), Some("SECONDS"), None, Never, Last, "four times what keeping one takes", true, Ours,
+        "least work of hooks between two states that --cache keeps";
+    Resume: None, Some("resume"), None, None, Never, Flag, "", true, Ours,
+        "with --cache, go on at the hook that failed in the last build, with all that it has left";
 }

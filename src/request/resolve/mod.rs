@@ -5,6 +5,7 @@
 //! `docs/deviations.md` says so.
 
 mod elements;
+mod layers;
 mod machine;
 mod paths;
 mod shell;
@@ -215,8 +216,9 @@ fn freeze(
         machine: machine::options(raw, caller, host)?,
         shares: paths::shares(raw, host)?,
         cwd: host.cwd.clone(),
+        layers: layers::layers(raw, &prepared.home, host)?,
         home: prepared.home,
-        dib_args: credentials::masked(words(raw)?).join(" "),
+        dib_args: credentials::masked(layers::without_own(words(raw)?)).join(" "),
         handed_in: HandedIn::default(),
         caller_dib: caller_dib(environment),
         notices: prepared.notices,
