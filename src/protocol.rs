@@ -45,6 +45,9 @@ pub const LAYER_DIR: &str = "/run/safedib/layer";
 /// Where it puts new ones.
 pub const NEW_LAYERS_DIR: &str = "/run/safedib/new-layers";
 
+/// Where it may see what hooks have written to `/usr` by itself.
+pub const USR_CHANGES: &str = "/run/safedib/usr-changes";
+
 /// What follows the key in the name of a layer that a failed hook has left.
 pub const FAILED: &str = ".failed";
 

@@ -38,6 +38,9 @@ pub struct ApplianceSpec {
     pub metadata_service: bool,
     /// The agent may read the caller's terminal (a debug break was asked for).
     pub interactive: bool,
+    /// Where what hooks write to `/usr` is seen by itself, if it is kept apart; it is
+    /// not in a machine.
+    pub usr_changes_at: Option<PathBuf>,
 }
 
 /// A disk that outlives the build.

@@ -8,7 +8,7 @@ use crate::appliance::{ApplianceSpec, Ending, Running, WorkDir};
 use crate::error::Syntax;
 use crate::output;
 use crate::plan::{ApplianceKind, Plan, PlannedOutput, Share, Stage, RAW_DISK};
-use crate::protocol::{Failure, KeptLayer, Session};
+use crate::protocol::{Failure, KeptLayer, Session, USR_CHANGES};
 use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
 use crate::request::{BuildRequest, Generation, OutputFormat};
 
@@ -105,6 +105,7 @@ fn start(
         },
         network: plan.network,
         metadata_service: plan.metadata_service,
+        usr_changes_at: workspace.layers.is_some().then(|| USR_CHANGES.into()),
         interactive: match stage.kind {
             ApplianceKind::Microvm => request.breaks.need_terminal(),
             ApplianceKind::Namespace => !request.breaks.names.is_empty(),

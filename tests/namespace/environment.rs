@@ -38,6 +38,7 @@ pub fn spec() -> ApplianceSpec {
         network: false,
         metadata_service: false,
         interactive: false,
+        usr_changes_at: None,
     }
 }
 

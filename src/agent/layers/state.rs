@@ -15,6 +15,7 @@ use crate::agent::error::Error;
 use crate::agent::hooks::IN_TARGET;
 use crate::agent::{mounts, paths};
 use crate::plan::Phase;
+use crate::protocol::USR_CHANGES;
 
 /// What is ours, or the kernel's.
 const NOT_OUTSIDE: [&str; 4] = ["/run/safedib", "/proc", "/sys", "/dev"];
@@ -103,17 +104,23 @@ impl Before {
         let mut changed = BTreeSet::new();
         for top in tops.filter(|top| !skipped(top)) {
             // walkdir's own test for other filesystems does not go with a filter.
-            let entries = WalkDir::new(top).into_iter().filter_entry(|entry| {
+            // The host's /usr is large.
+            let apart = top == Path::new("/usr") && Path::new(USR_CHANGES).is_dir();
+            let walked = if apart { Path::new(USR_CHANGES) } else { top };
+            let entries = WalkDir::new(walked).into_iter().filter_entry(|entry| {
                 let path = entry.path();
-                entry.depth() == 0 || !(skipped(path) || mounted.contains(path))
+                entry.depth() == 0 || apart || !(skipped(path) || mounted.contains(path))
             });
             // What cannot be looked at is no hook's.
             for entry in entries.flatten() {
-                let Ok(found) = entry.metadata() else {
+                let below = entry.path().strip_prefix(walked).unwrap_or(entry.path());
+                let seen = top.join(below);
+                // What a hook has removed leaves a mark there.
+                let Ok(found) = seen.symlink_metadata() else {
                     continue;
                 };
                 if entry.depth() > 0 && (found.ctime(), found.ctime_nsec()) > self.began {
-                    changed.extend(entry.path().strip_prefix(root).map(Path::to_owned));
+                    changed.extend(seen.strip_prefix(root).map(Path::to_owned));
                 }
             }
         }

@@ -229,6 +229,7 @@ mod tests {
             network: false,
             metadata_service: false,
             interactive: false,
+            usr_changes_at: None,
         };
         let agent = AgentCommand {
             binary: "/opt/safedib".into(),

@@ -64,6 +64,7 @@ pub fn build(spec: &ApplianceSpec, facts: &HostFacts) -> Result<Layout, Error> {
             inner: Vec::new(),
         },
         layers: 0,
+        usr_upper: None,
     };
     builder.tmpfs(LAYERS, 0o755);
     builder.usr();
@@ -71,6 +72,12 @@ pub fn build(spec: &ApplianceSpec, facts: &HostFacts) -> Result<Layout, Error> {
     builder.etc();
     builder.writable_trees();
     builder.user_mounts(spec)?;
+    if let (Some(source), Some(path)) = (builder.usr_upper.take(), &spec.usr_changes_at) {
+        builder.push(SandboxOp::Bind {
+            source,
+            path: path.clone(),
+        });
+    }
     builder.push(SandboxOp::Unmount {
         path: LAYERS.into(),
     });
@@ -81,6 +88,8 @@ pub(super) struct Builder<'a> {
     pub(super) facts: &'a HostFacts,
     pub(super) layout: Layout,
     layers: usize,
+    /// The writable layer of `/usr`.
+    usr_upper: Option<PathBuf>,
 }
 
 impl Builder<'_> {
@@ -168,6 +177,7 @@ impl Builder<'_> {
                 let inside = dir.strip_prefix("/usr").unwrap_or(dir);
                 self.dir(layers.join("upper").join(inside), 0o755);
             }
+            self.usr_upper = Some(layers.join("upper"));
             let lower = self.stage_system(Path::new("/usr"), true);
             self.push(SandboxOp::Overlay {
                 lower,

@@ -47,6 +47,7 @@ fn spec() -> ApplianceSpec {
         network: false,
         metadata_service: false,
         interactive: false,
+        usr_changes_at: None,
     }
 }
 
