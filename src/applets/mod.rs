@@ -1,6 +1,7 @@
 //! Commands by the exact name that a user types: as `argv[0]` through a
 //! symlink, or as `safedib NAME`.
 
+mod cache;
 mod check;
 mod dib_block_device;
 mod dib_lint;
@@ -38,7 +39,7 @@ struct Applet {
 }
 
 /// Every command, in the order of the help text.
-static APPLETS: [Applet; 12] = [
+static APPLETS: [Applet; 13] = [
     Applet {
         name: "disk-image-create",
         summary: "build disk images from elements",
@@ -97,6 +98,12 @@ static APPLETS: [Applet; 12] = [
         name: "check",
         summary: "tell what stands in the way of building with somebody's elements",
         run: check::run,
+        linked: false,
+    },
+    Applet {
+        name: "cache",
+        summary: "list or remove the layers that --cache keeps",
+        run: cache::run,
         linked: false,
     },
     Applet {

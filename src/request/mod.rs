@@ -31,6 +31,7 @@ pub use host::HostFacts;
 pub use naming::ImagePath;
 pub use quoting::declare_p;
 pub use raw::{parse, NamedElements, Parsed, RawRequest};
+pub use resolve::layers::DIRECTORY as LAYERS_DIRECTORY;
 pub use resolve::resolve;
 pub use resolved::{
     ApplianceChoice, BaseElements, Breaks, BuildRequest, Checksums, HelperDrive, LayerOptions,

@@ -10,8 +10,8 @@ use crate::request::options::OptionId;
 use crate::request::raw::RawRequest;
 use crate::request::resolved::LayerOptions;
 
-/// Below the caller's home.
-const DIRECTORY: &str = ".cache/safedib/layers";
+/// Where layers are unless `--cache` says it: below the caller's home.
+pub const DIRECTORY: &str = ".cache/safedib/layers";
 const DEFAULT_MAX: u64 = 20 << 30;
 const DEFAULT_AGE: u64 = 24 * 60 * 60;
 /// Options that say how a build is made, not what: with their values as words of

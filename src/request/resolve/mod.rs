@@ -5,7 +5,7 @@
 //! `docs/deviations.md` says so.
 
 mod elements;
-mod layers;
+pub(super) mod layers;
 mod machine;
 mod paths;
 mod shell;

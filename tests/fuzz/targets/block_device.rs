@@ -17,25 +17,24 @@ fn params() -> RootParams {
     }
 }
 
-/// Compares texts: not-a-number is unlike itself, and JSON has no dates.
+/// Compares texts, because JSON has no dates.
 fn assert_reads_as_written(config: &Config) {
     let written = config.to_json();
     let again = Config::from_json(&written).map(|config| config.to_json());
     assert_eq!(again.ok().as_ref(), Some(&written));
 }
 
-/// Whether a key is no string: JSON makes it one, which may stand there already.
-fn odd_key(values: &[(Value, Value)]) -> bool {
-    values.iter().any(|(key, value)| {
-        !matches!(key, Value::Str(_))
-            || match value {
-                Value::Map(inner) => odd_key(inner),
-                Value::List(items) => items
-                    .iter()
-                    .any(|item| matches!(item, Value::Map(inner) if odd_key(inner))),
-                _ => false,
-            }
-    })
+/// Whether JSON changes something: a key that is no string becomes one, which may
+/// stand there already; a number of more than 64 bits is rounded.
+fn changes(value: &Value) -> bool {
+    match value {
+        Value::Int(number) => i64::try_from(*number).is_err() && u64::try_from(*number).is_err(),
+        Value::List(items) => items.iter().any(changes),
+        Value::Map(pairs) => pairs
+            .iter()
+            .any(|(key, value)| !matches!(key, Value::Str(_)) || changes(value)),
+        _ => false,
+    }
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -48,7 +47,8 @@ fuzz_target!(|data: &[u8]| {
     let Ok(config) = blockdev::config(text, &params()) else {
         return;
     };
-    if !config.entries.iter().any(|entry| odd_key(&entry.values)) {
+    let mut entries = config.entries.iter();
+    if !entries.any(|entry| changes(&Value::Map(entry.values.clone()))) {
         assert_reads_as_written(&config);
     }
     let Ok(layout) = Graph::new(&config).and_then(|graph| graph.layout()) else {
