@@ -90,3 +90,47 @@ fn vhd_is_written_by_qemu_img_where_vhd_util_is_none_or_cannot() {
         }
     }
 }
+
+#[test]
+fn zstd_is_one_of_the_compressions() {
+    let caller = callers().pop().unwrap();
+    for (words, kind) in [
+        (&["--compression=zstd"][..], "zstd"),
+        (
+            &[
+                "--compression",
+                "zlib",
+                "--compression",
+                "zstd",
+                "--qemu-img-options",
+                "compat=1.1",
+            ],
+            "zstd",
+        ),
+        (&["--compression", "zlib"], "zlib"),
+    ] {
+        let run = Run::build(&caller, "qcow2").args(words.iter().copied());
+        let run = run.args(["safedib-fake-os"]);
+        run.run().success().leaves(&["image.qcow2"]);
+        let mut info = Command::new("qemu-img");
+        info.args(["info", "image.qcow2"]).current_dir(&run.dir);
+        let text = tool(&mut info);
+        assert!(
+            text.contains(&format!("compression type: {kind}\n")),
+            "{text}"
+        );
+    }
+    for (words, texts) in [
+        (
+            ["--compression=xz", "-x"],
+            ["'xz'", "hint: give zlib or zstd"],
+        ),
+        (
+            ["--compression=zstd", "-u"],
+            ["-u compresses nothing", "hint: leave out"],
+        ),
+    ] {
+        let run = Run::build(&caller, "qcow2").args(words);
+        run.args(["safedib-fake-os"]).run().failure(1, &texts);
+    }
+}

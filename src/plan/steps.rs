@@ -300,7 +300,7 @@ fn output_steps<'a>(parts: &Parts<'a>, list: &mut List<'a>) {
                 disk,
                 format: name.into(),
                 compress: output.format == OutputFormat::Qcow2 && parts.request.compress,
-                options: parts.request.qemu_img_options.clone(),
+                options: disk_options(parts.request, &output.format),
                 output: output.staged.clone(),
             });
         }
@@ -316,6 +316,16 @@ fn output_steps<'a>(parts: &Parts<'a>, list: &mut List<'a>) {
             disk,
             output: output.staged.clone(),
         });
+    }
+}
+
+/// What `-o` of qemu-img gets: what the user gave comes last and wins.
+fn disk_options(request: &BuildRequest, format: &OutputFormat) -> Option<String> {
+    let given = request.qemu_img_options.clone();
+    match (request.zstd && *format == OutputFormat::Qcow2, given) {
+        (true, Some(given)) => Some(format!("compression_type=zstd,{given}")),
+        (true, None) => Some("compression_type=zstd".to_owned()),
+        (false, given) => given,
     }
 }
 

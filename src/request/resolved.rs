@@ -28,6 +28,8 @@ pub struct BuildRequest {
     pub formats: Vec<OutputFormat>,
     /// `-u` absent: compress qcow2.
     pub compress: bool,
+    /// `--compression zstd` of qcow2, in place of zlib.
+    pub zstd: bool,
     /// `DIB_DEBUG_TRACE`.
     pub trace: u32,
     /// Requested elements in order, the default ones included

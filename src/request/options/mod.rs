@@ -84,6 +84,8 @@ pub enum OptionId {
     Envvar,
     /// `--lib`
     Lib,
+    /// `--compression`
+    Compression,
     /// `--cache`
     Cache,
     /// `--cache-max`

@@ -94,6 +94,8 @@ options! {
         "give hooks this variable, with this value or the caller's, even if its name says that it is a credential; '*' is all; may be repeated";
     Lib: None, Some("lib"), Some("DIR"), None, Never, Last, "", true, Ours,
         "use these shell libraries (upstream's lib) in place of our own";
+    Compression: None, Some("compression"), Some("KIND"), None, Never, Last, "zlib", true, Ours,
+        "how qcow2 images are compressed: zlib, or zstd, which takes a fraction of the time and needs qemu 5.1 to be read";
     Cache: None, Some("cache"), Some("[=DIR]"), None, Never, Last, "nothing is kept", true, Ours,
         "keep states of the target between hooks in DIR (~/.cache/safedib/layers), and begin with the last one that nothing has changed since";
     CacheMax: None, Some("cache-max"), Some("SIZE"), None, Never, Last, "20G", true, Ours,

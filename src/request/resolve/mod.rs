@@ -173,6 +173,7 @@ fn freeze(
         image_name: prepared.image_name,
         formats: prepared.formats,
         compress: !raw.has(OptionId::Uncompressed),
+        zstd: values::zstd(raw)?,
         trace: prepared.trace,
         elements: prepared.elements,
         elements_path: prepared.elements_path,

@@ -1,6 +1,10 @@
 //! Numbers, sizes, lists and switches.
 
+use std::ffi::OsStr;
+
 use crate::request::error::Error;
+use crate::request::options::OptionId;
+use crate::request::raw::RawRequest;
 use crate::request::resolved::{Checksums, SizeOptions};
 use crate::request::variables::{self, Variable};
 
@@ -9,6 +13,33 @@ use super::shell::Shell;
 const EIB_IN_KIB: f64 = (1u64 << 50) as f64;
 const EIB_IN_MIB: u64 = 1 << 40;
 const EIB_IN_GIB: u64 = 1 << 30;
+
+/// `--compression`: whether it is zstd.
+pub(super) fn zstd(raw: &RawRequest) -> Result<bool, Error> {
+    let bad = |value: String, why, hint| Error::BadValue {
+        what: "--compression",
+        value,
+        why,
+        hint,
+    };
+    let Some(value) = raw.last(OptionId::Compression).map(OsStr::to_string_lossy) else {
+        return Ok(false);
+    };
+    match &*value {
+        _ if raw.has(OptionId::Uncompressed) => Err(bad(
+            value.into_owned(),
+            "-u compresses nothing",
+            "leave out one of the two",
+        )),
+        "zlib" => Ok(false),
+        "zstd" => Ok(true),
+        _ => Err(bad(
+            value.into_owned(),
+            "qcow2 has no such compression",
+            "give zlib or zstd",
+        )),
+    }
+}
 
 /// `DIB_IMAGE_SIZE` and its kin.
 pub(super) fn sizes(shell: &Shell) -> Result<SizeOptions, Error> {
