@@ -4,7 +4,12 @@
 mod common;
 
 use std::fs;
-use std::time::Duration;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 
 use common::machine::{machine, same_trees, TCG};
 use common::{callers, Caller, Outcome, Run};
@@ -304,4 +309,57 @@ fn age_and_room_are_limited_and_options_checked() {
     again(&run, &["--cache", "--cache-max=much"]).failure(1, &["'much'", "hint: give bytes"]);
     fs::write(run.dir.join("file"), "").unwrap();
     again(&run, &["--cache=file"]).failure(1, &["--cache"]);
+}
+
+/// A build that is killed while it has kept layers, and while it keeps one.
+#[test]
+fn a_killed_build_leaves_no_half_layer() {
+    let caller = callers().pop().unwrap();
+    for (hook, text) in [
+        ("install.d/70-waits", "echo it waits; sleep 1000"),
+        // What it leaves takes a while to be packed.
+        (
+            "root.d/60-large",
+            "head -c 300M /dev/urandom >$TARGET_ROOT/large; echo it waits",
+        ),
+    ] {
+        let run = layered(&caller, &["--appliance", "namespace"]).element_file(
+            "layered",
+            hook,
+            &format!("#!/bin/bash\n{text}\n"),
+        );
+        let mut build = run
+            .command()
+            .args(CACHE)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(build.stdout.take().unwrap()).lines();
+        let mut lines = lines.map(Result::unwrap);
+        assert!(lines.any(|line| line.ends_with("| it waits")), "{hook}");
+        std::thread::sleep(Duration::from_millis(50));
+        kill(Pid::from_raw(build.id() as i32), Signal::SIGKILL).unwrap();
+        build.wait().unwrap();
+        run.assert_nothing_left();
+        let layers = run.home().join(".cache/safedib/layers");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let half = || {
+            let mut names = fs::read_dir(&layers).unwrap();
+            names.any(|name| name.unwrap().file_name().to_string_lossy().starts_with('.'))
+        };
+        while half() {
+            assert!(
+                Instant::now() < deadline,
+                "{hook}: a directory of new layers is left"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // What is there is whole.
+        let run = run.element_file("layered", hook, "#!/bin/bash\ntrue\n");
+        let outcome = again(&run, &CACHE).success();
+        assert!(
+            !ran(&outcome).contains(&"10-fake-os".to_owned()),
+            "{outcome}"
+        );
+    }
 }
