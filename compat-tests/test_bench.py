@@ -1,6 +1,7 @@
 """Tests of what scripts/bench makes of what it measures, and of how it measures."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,7 @@ REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(REPO, "scripts"))
 
 # pylint: disable=wrong-import-position
-from bench_parts import cases, figures, floors, measure, report, stages  # noqa: E402
+from bench_parts import cases, figures, floors, measure, place, report, stages  # noqa: E402
 
 LOG = """\
 no stamp
@@ -148,7 +149,7 @@ class ReportTest(unittest.TestCase):
     CASES = cases.chosen(["one-file-tar", "one-file-qcow2"])[0]
 
     def made(self, known, rows=()):
-        return report.Report(self.CASES, known, list(rows), {"runs": 3})
+        return report.Report(self.CASES, known, list(rows), {"runs": 3, "processors": 2})
 
     def test_bars(self):
         known = runs(one_file_tar__ours=[run(1), run(3), run(2)],
@@ -164,6 +165,15 @@ class ReportTest(unittest.TestCase):
         known.memory["one-file-tar:ours"] = {"sum": 151 << 20, "largest": 10 << 20}
         self.assertIn("| 151.0 (10.0) | missed | 1.0 / 0.0 | missed (of 1 run) |",
                       self.made(known).bounds())
+
+    def test_others_can_only_add_to_what_was_written(self):
+        known = runs(one_file_tar__ours=[run(1, device_bytes=size << 20) for size in (900, 3, 700)],
+                     one_file_tar__upstream=[run(1, device_bytes=4 << 20)] * 3)
+        self.assertIn("| 3.0 / 4.0 | met |", self.made(known).bounds())
+
+    def test_a_busy_machine_is_told(self):
+        self.assertNotIn("trust", self.made(runs(x__ours=[run(1, load=3.0)])).markdown())
+        self.assertIn("do not trust", self.made(runs(x__ours=[run(1, load=3.1)])).markdown())
 
     def test_what_failed_has_no_figures(self):
         known = runs(one_file_tar__ours=[run(1)], one_file_tar__upstream=[run(10)])
@@ -225,6 +235,40 @@ class MeasureTest(unittest.TestCase):
     def test_a_failure_has_the_end_of_the_log(self):
         with self.assertRaisesRegex(measure.BuildFailed, "status 3\n(?s:.*)the reason"):
             self.measure("print('the reason'); raise SystemExit(3)")
+
+
+class PlaceTest(unittest.TestCase):
+    """Command lines and directories."""
+
+    def setUp(self):
+        self.place = object.__new__(place.Place)
+        self.place.work, self.place.user = tempfile.mkdtemp(), None
+        self.addCleanup(shutil.rmtree, self.place.work)
+
+    def test_words(self):
+        by_name = {case.name: case.job for case in cases.CASES}
+        work = self.place.work
+        self.assertEqual(self.place.words(by_name["debian-again"]), [
+            f"{work}/bin/disk-image-create", f"--cache={work}/layers-again", "-o", "image",
+            "-t", "qcow2", "debian-minimal"])
+        self.assertTrue(os.path.isdir(f"{work}/layers-again"))
+        self.assertEqual(self.place.words(cases.TAR_UPSTREAM)[:2], ["disk-image-create", "-o"])
+
+    def test_the_late_hook_is_another_one_each_time(self):
+        texts = set()
+        for stamp in ("0", "1"):
+            self.place.change_late(stamp)
+            hook = self.place.path("elements/bench-late/install.d/99-bench-late")
+            self.assertTrue(os.access(hook, os.X_OK))
+            with open(hook, encoding="utf-8") as file:
+                texts.add(file.read())
+        self.assertEqual(len(texts), 2)
+
+    def test_builds_go_and_the_rest_stays(self):
+        for name in ("build-0", "build-1", "kept-x"):
+            self.place.directory(name, cases.OURS)
+        self.place.drop_builds()
+        self.assertEqual(os.listdir(self.place.work), ["kept-x"])
 
 
 class CommandTest(unittest.TestCase):

@@ -22,6 +22,12 @@ def of(results, key):
     return median([result[key] for result in results or []])
 
 
+def least(results, key):
+    """The least of one figure of several runs, for what others can only add to."""
+    values = [result[key] for result in results or []]
+    return None if not values or None in values else min(values)
+
+
 def ratio(ours, other):
     """How many times the other; None if either is missing, or the other is nothing."""
     if ours is None or not other:

@@ -4,10 +4,12 @@ from . import figures
 from .cases import FLOOR
 
 MIB = 1 << 20
+# Times the processors: the load that is not of our own making.
+BUSY = 1.5
 CACHES = (
     "Each side has an image cache of its own, which a run that is not counted has filled: packages "
     "that elements cache by default come from there, all else from the mirror each time. "
-    "Package caches of --cache count for cases with that option only."
+    "Layers of --cache are there for the cases that say so."
 )
 # For each series how an amount is written, of how many a unit is, and its name.
 UNITS = {
@@ -95,7 +97,7 @@ class Report:
         """The other bounds of one case: a row of its table."""
         ours, other = self.results(case.job), self.results(case.against)
         memory = self.runs.memory.get(case.job.key, {})
-        written = [figures.of(side, "device_bytes") for side in (ours, other)]
+        written = [figures.least(side, "device_bytes") for side in (ours, other)]
         count = min(len(ours), len(other))
         times = figures.ratio(*written)
         word = figures.verdict(times, 1.0, count) if case.is_beside_upstream else "-"
@@ -142,14 +144,19 @@ class Report:
         return table(head, rows) + "\n" + verdicts
 
     def loads(self):
-        """The least and the most load before runs."""
+        """How busy the machine was before runs, of which our own builds are a part."""
         found = [run["load"] for results in self.runs.results.values() for run in results]
-        return f"{min(found):.1f} to {max(found):.1f}" if found else "-"
+        if not found:
+            return "nothing was measured. "
+        text = f"load before runs {min(found):.1f} to {max(found):.1f}. "
+        if max(found) > BUSY * self.facts["processors"]:
+            text += "**The machine had other things to do: do not trust these figures.** "
+        return text
 
     def markdown(self):
         """Everything that a reader wants."""
         facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
-        text = f"# Speed\n\n{facts}; load before runs {self.loads()}. {CACHES}\n"
+        text = f"# Speed\n\n{facts}; {self.loads()}{CACHES}\n"
         if self.cases:
             text += f"\n## Bars\n\n{self.bars()}\n## Bounds\n\n{self.bounds()}"
             text += f"\n## Stages\n\n{self.stages()}"

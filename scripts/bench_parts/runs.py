@@ -73,7 +73,10 @@ class Runs:
         if binary:
             self.memory[job.key] = {"sum": figures.memory, "largest": figures.largest}
         if job.kept and wants_floors and job.side == OURS:
-            floors.keep(self.place, job)
+            try:
+                floors.keep(self.place, job)
+            except (OSError, subprocess.CalledProcessError) as error:
+                self.notes.append(f"floors of {job.name}: {error}")
 
     def timed(self, job, stamp, extra=None):
         """A run that counts."""
