@@ -19,10 +19,9 @@ use std::path::{Path, PathBuf};
 
 use crate::appliance::namespace::{self, Janitor};
 use crate::appliance::{microvm, Scratch, WorkDir};
-use crate::blockdev::table::random_uuid;
 use crate::error::tell;
 use crate::helpers;
-use crate::plan::{Abilities, ApplianceKind, Plan, PlanInputs, SessionPaths};
+use crate::plan::{Abilities, ApplianceKind, Plan, PlanInputs, Reproducible, SessionPaths};
 use crate::protocol::OwnCache;
 use crate::report::LogWriter;
 use crate::request::{BuildRequest, Generation};
@@ -72,7 +71,8 @@ fn plan_and_layers(
     abilities: &Abilities,
     suffix: &str,
 ) -> Result<(Plan, Option<Layers>), Error> {
-    let uuid = random_uuid().map_err(|source| Error::Host {
+    let uuid = Reproducible::ids(request).uuid("root filesystem");
+    let uuid = uuid.map_err(|source| Error::Host {
         what: "make a UUID".into(),
         source,
     })?;

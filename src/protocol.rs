@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Syntax;
-use crate::plan::{Phase, Step};
+use crate::plan::{Phase, Reproducible, Step};
 pub use crate::request::Breaks;
 
 pub mod machine;
@@ -97,6 +97,9 @@ pub struct Session {
     /// Layers that are kept, or have been begun with.
     #[serde(default)]
     pub layers: Option<Layers>,
+    /// Times and identifiers of the image, if two builds are to be the same.
+    #[serde(default)]
+    pub reproducible: Option<Reproducible>,
     /// What is done, in order.
     pub steps: Vec<Step>,
 }

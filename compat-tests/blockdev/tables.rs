@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use safedib::blockdev::{place, table, Disk, Layout, TableLabel};
+use safedib::blockdev::table::{self, Ids};
+use safedib::blockdev::{place, Disk, Layout, TableLabel};
 
 use super::{equal, IMAGE_BYTES};
 
@@ -57,7 +58,7 @@ fn written(dir: &Path, disk: &Disk) -> PathBuf {
     let size = disk.size.unwrap_or(IMAGE_BYTES);
     let file = File::create(&path).unwrap();
     file.set_len(size).unwrap();
-    table::write(disk, &file, &path, size).unwrap();
+    table::write(disk, &file, &path, size, &Ids::Random).unwrap();
     path
 }
 
@@ -254,7 +255,7 @@ fn sgdisk_agrees(name: &str, disk: &Disk) -> bool {
     assert!(zapped.unwrap().status.success(), "{context}");
     let path = Path::new(&device.0);
     let file = File::options().write(true).open(path).unwrap();
-    table::write(disk, &file, path, size).unwrap();
+    table::write(disk, &file, path, size, &Ids::Random).unwrap();
     file.sync_all().unwrap();
     let ours = describe(&device.0, partitions.len());
     assert_eq!(ours, theirs, "{context}");

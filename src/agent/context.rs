@@ -10,7 +10,7 @@ use super::spawn::{self, Invocation};
 use super::variables::Variables;
 use crate::blockdev::state::State;
 use crate::blockdev::Layout;
-use crate::plan::{RawDisk, RAW_DISK};
+use crate::plan::{RawDisk, Reproducible, RAW_DISK};
 use crate::protocol::Breaks;
 
 /// The state of a session.
@@ -41,6 +41,8 @@ pub(crate) struct Context {
     pub(crate) devices: Option<Devices>,
     /// Who keeps layers, if they are wanted.
     pub(crate) layers: Option<Keeper>,
+    /// As `Session::reproducible`.
+    pub(crate) reproducible: Option<Reproducible>,
 }
 
 /// Block devices of the image.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::context::Context;
 use super::error::Error;
+use crate::output::content_size;
 use crate::plan::{SizeFormula, SizePolicy};
 
 /// Measures the tree, decides the size, exports `DIB_IMAGE_SIZE` in KiB.
@@ -18,9 +19,15 @@ pub(crate) fn measure(context: &mut Context, policy: &SizePolicy) -> Result<(), 
     if policy.requested_kib.is_none() {
         context.say("Calculating image size (this may take a minute)...")?;
     }
-    let tree_kib = match policy.usage_report {
-        Some(full) => report(context, full)?,
-        None => du(context, "-scxk")?.1,
+    let reported = match policy.usage_report {
+        Some(full) => Some(report(context, full)?),
+        None => None,
+    };
+    let tree_kib = match (reported, &context.reproducible) {
+        // What du counts depends on the filesystem of the tree.
+        (_, Some(_)) => content_size(&context.built())?.div_ceil(1024),
+        (Some(reported), None) => reported,
+        (None, None) => du(context, "-scxk")?.1,
     };
     if policy.efi_padding_kib > 0 {
         context.say("Expanding disk for EFI partition")?;

@@ -25,6 +25,7 @@ use crate::protocol::{FromAgent, OwnCache, Session};
 mod archives;
 mod breaks;
 mod channel;
+mod clamp;
 mod context;
 mod device_hooks;
 mod devices;
@@ -113,6 +114,7 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
         trees: BTreeMap::new(),
         devices: None,
         layers,
+        reproducible: session.reproducible,
     };
     let steps = session.steps;
     let mut running = 0;

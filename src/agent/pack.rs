@@ -7,7 +7,8 @@ use super::context::Context;
 use super::error::Error as AgentError;
 use super::paths;
 use crate::blockdev::Layout;
-use crate::output::{archive, convert, disk, vhd, NodeRegistry};
+use crate::output::convert::{self, Order};
+use crate::output::{archive, disk, vhd, NodeRegistry};
 use crate::plan::{Archive, RawDisk};
 
 pub(crate) use crate::output::Error;
@@ -27,7 +28,14 @@ pub(crate) fn pack_archive(
     output: &str,
 ) -> Result<(), AgentError> {
     let output = context.output_dir.join(output);
-    Ok(archive::pack(kind, &context.target(), &output, &nodes()?)?)
+    let epoch = context.reproducible.as_ref().map(|wanted| wanted.epoch);
+    Ok(archive::pack(
+        kind,
+        &context.target(),
+        &output,
+        &nodes()?,
+        epoch,
+    )?)
 }
 
 /// Compresses a file of the output directory.
@@ -63,6 +71,7 @@ pub(crate) fn assemble(
         size,
         &raw,
         &nodes()?,
+        context.reproducible.as_ref(),
     )?)
 }
 
@@ -78,7 +87,13 @@ pub(crate) fn convert_disk(
     context.say("Converting image using qemu-img convert")?;
     let output = context.output_dir.join(output);
     let raw = context.disk(disk);
-    Ok(convert::convert(&raw, format, compress, options, &output)?)
+    let order = match context.reproducible {
+        Some(_) => Order::Fixed,
+        None => Order::Any,
+    };
+    Ok(convert::convert(
+        &raw, format, compress, options, &output, order,
+    )?)
 }
 
 /// Converts the raw disk to VHD, with what there is for it.

@@ -228,6 +228,7 @@ impl Drive {
             scratch: Vec::new(),
             own_cache: None,
             layers: None,
+            reproducible: None,
             steps: vec![step],
         };
         let end = session::run(

@@ -187,6 +187,7 @@ fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Works
             (Some((layers, _)), true) => Some(layers.session(shared(request, plan, stage))),
             _ => None,
         },
+        reproducible: plan.reproducible.clone(),
         steps: steps.iter().map(|planned| planned.step.clone()).collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! Archives of the tree: tar, aci, squashfs.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -9,12 +10,13 @@ use crate::plan::Archive;
 use super::error::io_error;
 use super::nodes::{NodeRegistry, PlacedNode};
 use super::tool::Tool;
-use super::{tar_nodes, Error};
+use super::{tar_nodes, tar_records, Error};
 
 /// Packs `tree` into the file `output` (`lib/disk-image-create`, "Creating
 /// image file"). Kernel filesystems below the tree must be unmounted;
 /// placeholders of `nodes` become device nodes. An existing `output` is
-/// overwritten; after an error it may be incomplete.
+/// overwritten; after an error it may be incomplete. With an `epoch`, the times
+/// of the tree must not be later, and the archive follows from the tree alone.
 ///
 /// # Errors
 /// A missing or failing tool, or a device node that cannot be written.
@@ -23,13 +25,14 @@ pub fn pack(
     tree: &Path,
     output: &Path,
     nodes: &NodeRegistry,
+    epoch: Option<u32>,
 ) -> Result<(), Error> {
     let nodes = nodes.locate(tree)?;
     // The tools would create the file with a mode of their own choice.
     File::create(output).map_err(io_error("create", output))?;
     match archive {
         Archive::Tar => {
-            tar(tree, output, &kernel_trees(), None)?;
+            tar(tree, output, &kernel_trees(), None, epoch)?;
             tar_nodes::patch(output, "./", &outside_kernel_trees(&nodes))
         }
         Archive::Aci { manifest } => {
@@ -38,14 +41,15 @@ pub fn pack(
                 output,
                 &kernel_trees(),
                 Some("--transform=s,^.,rootfs,S"),
+                epoch,
             )?;
             tar_nodes::patch(output, "rootfs/", &outside_kernel_trees(&nodes))?;
             match manifest {
-                Some(manifest) => append_manifest(output, manifest),
+                Some(manifest) => append_manifest(output, manifest, epoch),
                 None => Ok(()),
             }
         }
-        Archive::Squashfs => squashfs(tree, output, &nodes),
+        Archive::Squashfs => squashfs(tree, output, &nodes, epoch),
     }
 }
 
@@ -63,7 +67,7 @@ pub fn pack_whole(
     let except: Vec<PathBuf> = except.iter().map(PathBuf::from).collect();
     let mut nodes = nodes.locate(tree)?;
     nodes.retain(|node| !except.iter().any(|name| node.path.starts_with(name)));
-    tar(tree, output, &except, None)?;
+    tar(tree, output, &except, None, None)?;
     tar_nodes::patch(output, "./", &nodes)
 }
 
@@ -121,29 +125,50 @@ fn tar(
     output: &Path,
     except: &[PathBuf],
     transform: Option<&str>,
+    epoch: Option<u32>,
 ) -> Result<(), Error> {
     Tool::new("tar", "tar")?
-        .arg("-C")
-        .arg(tree)
-        .arg("-cf")
-        .arg(output)
-        // A colon in the name of the output does not mean another machine.
-        .arg("--force-local")
-        .arg("--anchored")
-        .args(
-            except
-                .iter()
-                .map(|name| format!("--exclude=./{}", name.display())),
-        )
-        .args(["--xattrs", "--xattrs-include=*"])
-        .args(["--sparse", "--sort=name", "--numeric-owner"])
-        .args(transform)
-        .arg(".")
-        .run()
-        .map(drop)
+        .args(tar_arguments(tree, output, except, transform, epoch))
+        .run()?;
+    match epoch {
+        Some(_) => tar_records::settle(output),
+        None => Ok(()),
+    }
 }
 
-fn append_manifest(output: &Path, manifest: &Path) -> Result<(), Error> {
+fn tar_arguments(
+    tree: &Path,
+    output: &Path,
+    except: &[PathBuf],
+    transform: Option<&str>,
+    epoch: Option<u32>,
+) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["-C".into(), tree.into(), "-cf".into(), output.into()];
+    // A colon in the name of the output does not mean another machine.
+    words.extend(["--force-local", "--anchored"].map(OsString::from));
+    let except = except
+        .iter()
+        .map(|name| format!("--exclude=./{}", name.display()));
+    words.extend(except.map(OsString::from));
+    words.extend(["--xattrs", "--xattrs-include=*"].map(OsString::from));
+    words.extend(["--sparse", "--sort=name", "--numeric-owner"].map(OsString::from));
+    if epoch.is_some() {
+        words.extend(STEADY_TAR.map(OsString::from));
+    }
+    words.extend(transform.map(OsString::from));
+    words.push(".".into());
+    words
+}
+
+/// pax headers have the times of access and change unless told otherwise, and
+/// until tar 1.33 a process number in their name. Where a file's holes begin
+/// and end depends on its filesystem; its zeros do not.
+const STEADY_TAR: [&str; 2] = [
+    "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
+    "--hole-detection=raw",
+];
+
+fn append_manifest(output: &Path, manifest: &Path, epoch: Option<u32>) -> Result<(), Error> {
     let directory = manifest
         .parent()
         .filter(|path| !path.as_os_str().is_empty());
@@ -155,6 +180,12 @@ fn append_manifest(output: &Path, manifest: &Path) -> Result<(), Error> {
         .arg("-rf")
         .arg(output)
         .args(["--force-local", "--numeric-owner"])
+        .args(
+            epoch
+                .map(|epoch| ["--clamp-mtime".into(), format!("--mtime=@{epoch}")])
+                .into_iter()
+                .flatten(),
+        )
         .arg("--transform=s,.*,manifest,S")
         .arg("--")
         .arg(name)
@@ -164,7 +195,12 @@ fn append_manifest(output: &Path, manifest: &Path) -> Result<(), Error> {
 
 /// mksquashfs with upstream's options on all processors. Placeholders are left
 /// out and come back as pseudo definitions.
-fn squashfs(tree: &Path, output: &Path, nodes: &[PlacedNode]) -> Result<(), Error> {
+fn squashfs(
+    tree: &Path,
+    output: &Path,
+    nodes: &[PlacedNode],
+    epoch: Option<u32>,
+) -> Result<(), Error> {
     let definitions = pseudo_definitions(nodes)?;
     let mut tool = Tool::new("mksquashfs", "squashfs-tools")?
         .arg(tree)
@@ -177,6 +213,10 @@ fn squashfs(tree: &Path, output: &Path, nodes: &[PlacedNode]) -> Result<(), Erro
             "-no-progress",
             "-quiet",
         ]);
+    if let Some(epoch) = epoch {
+        // The time of the filesystem; the order is fixed since mksquashfs 4.4.
+        tool = tool.env("SOURCE_DATE_EPOCH", &epoch.to_string());
+    }
     let file =
         tempfile::NamedTempFile::new().map_err(io_error("create a file in", Path::new("/tmp")))?;
     if !definitions.is_empty() {
@@ -237,4 +277,31 @@ fn pseudo_definitions(nodes: &[PlacedNode]) -> Result<Vec<u8>, Error> {
         text.extend_from_slice(line.as_bytes());
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(epoch: Option<u32>) -> String {
+        let except = kernel_trees();
+        let words = tar_arguments(Path::new("/t"), Path::new("/o"), &except, Some("-x"), epoch);
+        words.join(" ".as_ref()).into_string().unwrap()
+    }
+
+    #[test]
+    fn only_an_epoch_changes_the_arguments() {
+        assert_eq!(
+            words(None),
+            "-C /t -cf /o --force-local --anchored --exclude=./sys --exclude=./proc --xattrs \
+             --xattrs-include=* --sparse --sort=name --numeric-owner -x ."
+        );
+        assert_eq!(
+            words(Some(1)),
+            "-C /t -cf /o --force-local --anchored --exclude=./sys --exclude=./proc --xattrs \
+             --xattrs-include=* --sparse --sort=name --numeric-owner \
+             --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime \
+             --hole-detection=raw -x ."
+        );
+    }
 }

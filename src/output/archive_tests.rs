@@ -11,7 +11,7 @@ fn tar_keeps_everything() {
     let directory = tempfile::tempdir().unwrap();
     let (tree, nodes) = nasty_tree(directory.path());
     let output = directory.path().join("a:b.tar");
-    archive::pack(&Archive::Tar, &tree, &output, &nodes).unwrap();
+    archive::pack(&Archive::Tar, &tree, &output, &nodes, None).unwrap();
     bash(
         directory.path(),
         "mkdir out; tar --force-local --xattrs --xattrs-include='*' -C out -xpf a:b.tar",
@@ -48,7 +48,14 @@ fn aci_has_rootfs_and_manifest() {
         manifest: Some(directory.path().join("-m*")),
     };
     let output = directory.path().join("a.aci");
-    archive::pack(&format, &directory.path().join("tree"), &output, &nodes).unwrap();
+    archive::pack(
+        &format,
+        &directory.path().join("tree"),
+        &output,
+        &nodes,
+        None,
+    )
+    .unwrap();
     let listing = bash(
         directory.path(),
         "tar -tvf a.aci | awk '{print substr($1,1,1), $NF}'",
@@ -68,7 +75,7 @@ fn squashfs_keeps_everything() {
     let (tree, nodes) = nasty_tree(directory.path());
     std::fs::write(tree.join("proc/stray"), "x").unwrap();
     let output = directory.path().join("a.squash");
-    archive::pack(&Archive::Squashfs, &tree, &output, &nodes).unwrap();
+    archive::pack(&Archive::Squashfs, &tree, &output, &nodes, None).unwrap();
     // Device nodes are made anew, one per name; the format has whole seconds of
     // 32 bits without a sign.
     let ignore = Ignore {
@@ -156,4 +163,44 @@ fn an_archive_on_its_way_gets_its_nodes() {
         let mut sink = Vec::new();
         assert!(tar_nodes::filter(&input[..cut], &mut sink, &mut find).is_err());
     }
+}
+
+/// Trees of one content on two filesystems, made in different orders: one archive.
+#[test]
+fn reproducible_archives_follow_from_the_content_alone() {
+    let make = |place: &str, names: &str| {
+        let directory = tempfile::tempdir_in(place).unwrap();
+        bash(
+            directory.path(),
+            &format!(
+                "mkdir tree; cd tree; truncate -s 1M sparse; printf x | dd of=sparse conv=notrunc \
+                 seek=500000 bs=1 status=none; touch attributes
+                 for n in {names}; do echo $n > $n; setfattr -n user.$n -v $n attributes; done
+                 touch -d @1400000000.5 1; touch -d @1500000000 2 3 sparse attributes ."
+            ),
+        );
+        let output = directory.path().join("out");
+        let pack = |format: Archive| {
+            let tree = directory.path().join("tree");
+            let nodes = NodeRegistry::default();
+            archive::pack(&format, &tree, &output, &nodes, Some(1_500_000_000)).unwrap();
+            std::fs::read(&output).unwrap()
+        };
+        let tar = pack(Archive::Tar);
+        bash(
+            directory.path(),
+            "mkdir x; tar -C x --xattrs -xf out; diff -r tree x",
+        );
+        bash(
+            directory.path(),
+            "setfattr -x user.2 tree/attributes; setfattr -x user.3 tree/attributes",
+        );
+        [tar, pack(Archive::Squashfs)]
+    };
+    let one = make("/dev/shm", "1 2 3");
+    // Times are written as whole seconds.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let same = make("/var/tmp", "2 3 1");
+    assert!(one[0] == same[0], "tar");
+    assert!(one[1] == same[1], "squashfs");
 }

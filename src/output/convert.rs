@@ -9,6 +9,15 @@ use super::error::io_error;
 use super::tool::Tool;
 use super::Error;
 
+/// In which order the clusters of a qcow2 image are written, and so where they lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As they are compressed.
+    Any,
+    /// As on the disk.
+    Fixed,
+}
+
 /// Converts the raw disk with qemu-img (`compress_and_save_image`): `format` is
 /// qemu-img's name, `compress` its `-c`, `options` the words for `-o` (upstream
 /// expands them unquoted, so that further words are further arguments).
@@ -21,28 +30,44 @@ pub fn convert(
     compress: bool,
     options: Option<&str>,
     output: &Path,
+    order: Order,
 ) -> Result<(), Error> {
     // qemu-img would give the file a mode of its own choice.
     File::create(output).map_err(io_error("create", output))?;
-    let mut tool = Tool::new("qemu-img", "qemu-utils")?.arg("convert");
-    if compress {
-        tool = tool.arg("-c");
-    }
-    // 16 coroutines compress on all processors. Other formats may need to be
-    // written in order (vmdk's streamOptimized).
-    if format == "qcow2" {
-        tool = tool.args(["-m", "16", "-W"]);
-    }
-    tool = tool.args(["-f", "raw", "-O", format]);
-    let mut words = options.unwrap_or("").split_whitespace();
-    if let Some(first) = words.next() {
-        tool = tool.arg("-o").arg(first).args(words);
-    }
+    let tool =
+        Tool::new("qemu-img", "qemu-utils")?.args(arguments(format, compress, options, order));
     // A relative name with a colon would be a protocol to qemu.
     let raw = std::path::absolute(raw).map_err(io_error("resolve", raw))?;
     let output = std::path::absolute(output).map_err(io_error("resolve", output))?;
     let done = tool.arg(raw).arg(&output).run();
     done.map(drop).map_err(|error| error.writing(&output))
+}
+
+fn arguments<'a>(
+    format: &'a str,
+    compress: bool,
+    options: Option<&'a str>,
+    order: Order,
+) -> Vec<&'a str> {
+    let mut arguments = vec!["convert"];
+    if compress {
+        arguments.push("-c");
+    }
+    // 16 coroutines compress on all processors. Other formats may need to be
+    // written in order (vmdk's streamOptimized).
+    if format == "qcow2" {
+        arguments.extend(["-m", "16"]);
+        if order == Order::Any {
+            arguments.push("-W");
+        }
+    }
+    arguments.extend(["-f", "raw", "-O", format]);
+    let mut words = options.unwrap_or("").split_whitespace();
+    if let Some(first) = words.next() {
+        arguments.extend(["-o", first]);
+        arguments.extend(words);
+    }
+    arguments
 }
 
 /// `$PROGRAM -9 < input > output`; the program may have arguments of its own.
@@ -84,6 +109,34 @@ mod tests {
     use std::process::Command;
 
     #[test]
+    fn only_a_fixed_order_changes_the_arguments() {
+        let words = |format, compress, options, order| {
+            arguments(format, compress, options, order).join(" ")
+        };
+        for (compress, options, order, expected) in [
+            (
+                true,
+                None,
+                Order::Any,
+                "convert -c -m 16 -W -f raw -O qcow2",
+            ),
+            (
+                false,
+                Some("a=b -x"),
+                Order::Any,
+                "convert -m 16 -W -f raw -O qcow2 -o a=b -x",
+            ),
+            (true, None, Order::Fixed, "convert -c -m 16 -f raw -O qcow2"),
+        ] {
+            assert_eq!(words("qcow2", compress, options, order), expected);
+        }
+        for order in [Order::Any, Order::Fixed] {
+            let found = words("vmdk", false, None, order);
+            assert_eq!(found, "convert -f raw -O vmdk");
+        }
+    }
+
+    #[test]
     fn converts_compresses_and_moves() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
@@ -94,6 +147,7 @@ mod tests {
             true,
             Some("compat=0.10,cluster_size=65536"),
             &path("a:b.qcow2"),
+            Order::Any,
         )
         .unwrap();
         let check = Command::new("qemu-img")
@@ -102,7 +156,15 @@ mod tests {
             .arg(path("a:b.qcow2"))
             .output();
         assert!(check.unwrap().status.success());
-        let error = convert(&path("raw"), "nonsense", false, None, &path("x")).unwrap_err();
+        let error = convert(
+            &path("raw"),
+            "nonsense",
+            false,
+            None,
+            &path("x"),
+            Order::Any,
+        )
+        .unwrap_err();
         assert!(
             error.to_string().contains("Unknown file format 'nonsense'"),
             "{error}"

@@ -23,6 +23,7 @@ pub mod docker;
 mod error;
 pub mod nodes;
 pub mod tar_nodes;
+mod tar_records;
 mod tool;
 mod tree;
 pub mod vhd;
@@ -36,4 +37,4 @@ mod userns_tests;
 
 pub use error::Error;
 pub use nodes::NodeRegistry;
-pub use tree::disk_usage;
+pub use tree::{content_size, disk_usage};

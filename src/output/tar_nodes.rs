@@ -14,9 +14,9 @@ use super::error::io_error;
 use super::nodes::{NodeEntry, NodeKind, PlacedNode};
 use super::Error;
 
-const BLOCK: u64 = 512;
+pub(super) const BLOCK: u64 = 512;
 /// Longest extension record that is read: far above any path.
-const MAX_RECORD: u64 = 1 << 20;
+pub(super) const MAX_RECORD: u64 = 1 << 20;
 /// What the kernel shows for an id that a user namespace does not have.
 const OVERFLOW_ID: u64 = 65_534;
 
@@ -248,7 +248,7 @@ fn short_name(header: &Header) -> Vec<u8> {
 }
 
 /// Octal digits, or GNU's base 256 with the high bit set.
-fn number(field: &[u8]) -> Option<u64> {
+pub(super) fn number(field: &[u8]) -> Option<u64> {
     let (first, rest) = field.split_first()?;
     if first & 0x80 != 0 {
         return rest.iter().try_fold(0u64, |sum, byte| {
@@ -301,7 +301,7 @@ fn disown(header: &mut Header) -> bool {
     user == Some(OVERFLOW_ID) || group == Some(OVERFLOW_ID)
 }
 
-fn seal(header: &mut Header) {
+pub(super) fn seal(header: &mut Header) {
     header[148..156].fill(b' ');
     let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
     header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());

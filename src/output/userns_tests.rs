@@ -32,12 +32,13 @@ fn child_makes_outputs() {
             ..Default::default()
         },
     );
-    archive::pack(&Archive::Tar, &tree, &directory.join("a.tar"), &nodes).unwrap();
+    archive::pack(&Archive::Tar, &tree, &directory.join("a.tar"), &nodes, None).unwrap();
     archive::pack(
         &Archive::Squashfs,
         &tree,
         &directory.join("a.squash"),
         &nodes,
+        None,
     )
     .unwrap();
     let trees = BTreeMap::from([("mkfs_root".to_string(), tree)]);
@@ -47,6 +48,7 @@ fn child_makes_outputs() {
         64 << 20,
         &directory.join("a.raw"),
         &nodes,
+        None,
     )
     .unwrap();
     let text: Vec<_> = listing.iter().collect();

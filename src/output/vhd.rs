@@ -4,7 +4,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
-use super::convert::convert as qemu_img;
+use super::convert::{convert as qemu_img, Order};
 use super::disk::copy_sparse;
 use super::error::io_error;
 use super::tool::{find, Tool};
@@ -62,7 +62,7 @@ pub fn convert(raw: &Path, writer: Writer, output: &Path) -> Result<(), Error> {
         // Without force_size the disk grows to a multiple of a cylinder.
         Writer::QemuImg(_) => {
             let options = Some("subformat=dynamic,force_size=on");
-            qemu_img(raw, "vpc", false, options, output)
+            qemu_img(raw, "vpc", false, options, output, Order::Any)
         }
     }
 }

@@ -17,8 +17,8 @@ use super::route::{Case, Route};
 use super::steps::{self, Parts};
 use super::storage::{storage, Storage};
 use super::{
-    old, outputs, shares, tools, withheld, Abilities, Error, HookOutput, PlannedOutput,
-    PlannedStep, PlannedTool, Share,
+    old, outputs, reproducible, shares, tools, withheld, Abilities, Error, HookOutput,
+    PlannedOutput, PlannedStep, PlannedTool, Reproducible, Share,
 };
 
 /// What a build will do: everything that can be known before it starts.
@@ -42,6 +42,8 @@ pub struct Plan {
     pub environment_files: Vec<EnvironmentFile>,
     /// Files in phase directories that do not run as their author may think.
     pub notices: Vec<HookNotice>,
+    /// Times and identifiers of the image, if two builds are to be the same.
+    pub reproducible: Option<Reproducible>,
     /// What will not go as the elements' authors thought.
     pub warnings: Vec<String>,
     /// Log lines about what was chosen: the block-device configuration, a ramdisk.
@@ -137,6 +139,10 @@ impl Plan {
         if route.makes_disk(&outputs) {
             storage.check_size()?;
         }
+        let reproducible = Reproducible::of(request);
+        if reproducible.is_some() {
+            warnings.extend(reproducible::warnings(&outputs, &route, &storage.layout));
+        }
         let variables = variables(request, &set, &storage, inputs)?;
         let steps = steps::steps(Parts {
             request,
@@ -160,6 +166,7 @@ impl Plan {
             excluded_elements: request.excluded_elements.clone(),
             excluded_scripts: request.excluded_scripts.clone(),
             helper_drive: request.helper_drive.clone(),
+            reproducible,
             shares: shares::shares(request, &set, &inputs.ssh_keys, inputs.exists),
             withheld,
             network: !request.no_network,

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::plan::{Plan, PlanInputs, SessionPaths, Step, TreePlace};
+use crate::plan::{Plan, PlanInputs, PlannedStep, SessionPaths, Step, TreePlace};
 use crate::request::{self, Environment, HostFacts, Parsed};
 
 const LVM: &str =
@@ -25,6 +25,7 @@ struct Build {
     directory: tempfile::TempDir,
     words: Vec<&'static str>,
     config: Option<&'static str>,
+    epoch: Option<&'static str>,
     abilities: Abilities,
 }
 
@@ -43,6 +44,7 @@ fn build(hooks: &[(&str, &str)], words: &[&'static str]) -> Build {
         directory,
         words: words.to_vec(),
         config: None,
+        epoch: None,
         abilities: Abilities::default(),
     }
 }
@@ -50,6 +52,11 @@ fn build(hooks: &[(&str, &str)], words: &[&'static str]) -> Build {
 impl Build {
     fn config(mut self, text: &'static str) -> Self {
         self.config = Some(text);
+        self
+    }
+
+    fn epoch(mut self, epoch: &'static str) -> Self {
+        self.epoch = Some(epoch);
         self
     }
 
@@ -71,6 +78,9 @@ impl Build {
         environment.set("ELEMENTS_PATH", self.directory.path().to_str().unwrap());
         if let Some(config) = self.config {
             environment.set("DIB_BLOCK_DEVICE_CONFIG", config);
+        }
+        if let Some(epoch) = self.epoch {
+            environment.set("SOURCE_DATE_EPOCH", epoch);
         }
         let words: Vec<OsString> = ["-n", "-o", "image", "thing"]
             .iter()
@@ -243,6 +253,55 @@ fn a_disk_is_assembled_before_it_is_attached_where_that_is_possible() {
     assert!(populated(&build(&[BOOT], &["-t", "raw"])));
     assert!(!populated(&build(&[BOOT], &["-t", "raw"]).config(LVM)));
     assert!(!populated(&build(&[BOOT], &["-t", "raw"]).kvm()));
+}
+
+#[test]
+fn an_epoch_clamps_times_once_and_tells_what_varies() {
+    let formats = &["-t", "tgz,raw,qcow2,vmdk"];
+    let varying = |build: &Build| -> Vec<String> {
+        let plan = build.plan().unwrap();
+        let warned = |word: &String| plan.warnings.iter().any(|line| line.contains(word));
+        let words = ["raw", "qcow2", "tgz", "vmdk"].map(String::from);
+        words.into_iter().filter(warned).collect()
+    };
+    let steps = |build: &Build| -> Vec<String> {
+        let text = |planned: &PlannedStep| match &planned.step {
+            Step::Gzip { program, .. } => program.clone(),
+            step => step.to_string(),
+        };
+        build.plan().unwrap().steps.iter().map(text).collect()
+    };
+    let plain = build(&[], formats);
+    let dated = build(&[], formats).epoch("5");
+    assert!(varying(&plain).is_empty() && plain.plan().unwrap().reproducible.is_none());
+    assert_eq!(varying(&dated), ["vmdk"]);
+    assert_eq!(
+        varying(&build(&[BOOT], formats).epoch("5")),
+        ["raw", "qcow2", "vmdk"]
+    );
+    let mut expected = Vec::new();
+    for step in steps(&plain) {
+        let is_last = step == Step::EndStrayProcesses.to_string();
+        expected.push(match step.as_str() {
+            "gzip" => "gzip -n".to_owned(),
+            _ => step,
+        });
+        expected.extend(is_last.then(|| Step::ClampTimes { epoch: 5 }.to_string()));
+    }
+    assert_eq!(steps(&dated), expected);
+    let ids = |build: Build| build.plan().unwrap().reproducible.unwrap();
+    assert_eq!(
+        ids(build(&[BOOT], &[]).epoch("5")),
+        ids(build(&[], formats).epoch("5"))
+    );
+    for other in [
+        build(&[], &[]).epoch("6"),
+        build(&[], &["-o", "another"]).epoch("5"),
+        build(&[], &["-p", "vim"]).epoch("5"),
+        build(&[], &["-a", "arm64"]).epoch("5"),
+    ] {
+        assert_ne!(ids(other).ids, ids(build(&[], &[]).epoch("5")).ids);
+    }
 }
 
 #[test]

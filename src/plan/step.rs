@@ -228,6 +228,11 @@ pub enum Step {
     },
     /// End every process that hooks left behind in the appliance.
     EndStrayProcesses,
+    /// Set all later times of the finished trees to this one.
+    ClampTimes {
+        /// Seconds since 1970.
+        epoch: u32,
+    },
     /// Pack the target into an archive.
     PackArchive {
         /// Format.

@@ -265,6 +265,8 @@ fn finish_steps(parts: &Parts, list: &mut List) {
         Step::UnmountTarget,
         Step::EndStrayProcesses,
     ]);
+    let epoch = parts.request.source_date_epoch;
+    list.extend(epoch.map(|epoch| Step::ClampTimes { epoch }));
     archive_steps(parts, list);
     if parts.route.disk != DiskMaking::Offline {
         list.push(Step::ReleaseDevices);
@@ -368,8 +370,13 @@ fn archive_steps(parts: &Parts, list: &mut List) {
 fn gzip_step(parts: &Parts, list: &mut List) {
     let used = [OutputFormat::Tar, OutputFormat::Docker];
     if let Some(output) = staged(parts, OutputFormat::Tgz) {
+        let mut program = parts.request.gzip.clone();
+        if parts.request.source_date_epoch.is_some() {
+            // gzip writes the time of the file that it reads (pigz, too).
+            program.push_str(" -n");
+        }
         list.push(Step::Gzip {
-            program: parts.request.gzip.clone(),
+            program,
             input: tar_name(parts),
             output,
             remove_input: used.into_iter().all(|f| staged(parts, f).is_none()),

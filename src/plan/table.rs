@@ -181,6 +181,7 @@ impl Display for Step {
                 true => f.write_str("restore resolv.conf, empty /tmp and logs"),
                 false => f.write_str("restore resolv.conf, empty /tmp"),
             },
+            Step::ClampTimes { epoch } => write!(f, "set times after {epoch} to it"),
             Step::EndStrayProcesses => f.write_str("end processes that hooks left behind"),
             Step::PrepareTree { fstab, .. } => f.write_str(match fstab {
                 true => "write fstab into the tree",

@@ -74,6 +74,9 @@ pub struct BuildRequest {
     pub aci_manifest: Option<PathBuf>,
     /// `DIB_GZIP_BIN`.
     pub gzip: String,
+    /// `SOURCE_DATE_EPOCH`: the latest time in a reproducible image. 32 bits are
+    /// what squashfs has.
+    pub source_date_epoch: Option<u32>,
     /// `OVERWRITE_OLD_IMAGE` is set and not 0.
     pub overwrite_old_image: bool,
     /// Where the build tree lives.

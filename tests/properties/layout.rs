@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use safedib::blockdev::table::Ids;
 use safedib::blockdev::{
     place, table, Disk, Extent, Partition, PartitionSize, PartitionTable, TableLabel, EBR_BYTES,
     SECTOR,
@@ -276,7 +277,7 @@ proptest! {
         prop_assume!(bytes < 1 << 42);
         let file = tempfile::tempfile().unwrap();
         file.set_len(bytes).unwrap();
-        let Ok(extents) = table::write(&disk, &file, "disk".as_ref(), bytes) else {
+        let Ok(extents) = table::write(&disk, &file, "disk".as_ref(), bytes, &Ids::Random) else {
             return Ok(());
         };
         let expected: Vec<(u64, u64)> = extents.iter().map(|e| (e.start, e.size)).collect();

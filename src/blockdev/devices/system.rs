@@ -8,7 +8,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use super::command::Command;
-use crate::blockdev::{self, table, Disk};
+use crate::blockdev::table::{self, Ids};
+use crate::blockdev::{self, Disk};
 
 /// Where tools are. Not the PATH of hooks: that starts with our own stand-ins
 /// for mount and its kin.
@@ -112,7 +113,7 @@ impl System for Kernel {
             source,
         };
         let file = File::options().write(true).open(path).map_err(failed)?;
-        table::write(disk, &file, path, bytes)?;
+        table::write(disk, &file, path, bytes, &Ids::Random)?;
         // kpartx reads past the page cache that holds what was written.
         file.sync_all().map_err(failed)
     }
@@ -144,7 +145,7 @@ impl System for Kernel {
     }
 
     fn uuid(&mut self) -> io::Result<String> {
-        table::random_uuid()
+        Ids::Random.uuid("")
     }
 
     fn sync(&mut self) {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::random_uuid;
+use super::Ids;
 use crate::blockdev::{Error, Extent, Partition, PartitionTable};
 
 const ENTRIES: usize = 128;
@@ -56,18 +56,18 @@ pub(super) fn check(table: &PartitionTable) -> Result<(), Error> {
     table.partitions.iter().try_for_each(known)
 }
 
-/// Writes both copies of the table of a disk of `size` bytes, and the MBR that
-/// protects it.
+/// Writes both copies of the table of a disk of `size` bytes in sectors of so
+/// many, and the MBR that protects it.
 pub(super) fn write(
     disk: &File,
     table: &PartitionTable,
     extents: &[Extent],
-    size: u64,
-    sector: u64,
+    (size, sector): (u64, u64),
+    ids: &Ids,
 ) -> io::Result<()> {
     let place = Geometry::of(size, sector);
-    let array = entries(table, extents, sector)?;
-    let guid = random_guid()?;
+    let array = entries(table, extents, sector, ids)?;
+    let guid = new_guid(ids, "gpt disk")?;
     let last = place.last;
     let primary = header(&place, (1, last), 2, &guid, &array);
     let backup_at = last - place.array;
@@ -79,7 +79,12 @@ pub(super) fn write(
     disk.write_all_at(&backup, last * sector)
 }
 
-fn entries(table: &PartitionTable, extents: &[Extent], sector: u64) -> io::Result<Vec<u8>> {
+fn entries(
+    table: &PartitionTable,
+    extents: &[Extent],
+    sector: u64,
+    ids: &Ids,
+) -> io::Result<Vec<u8>> {
     let mut array = vec![0u8; ENTRIES * ENTRY_SIZE];
     for (place, extent) in array.chunks_exact_mut(ENTRY_SIZE).zip(extents) {
         let partition = table.partitions.get(extent.partition);
@@ -89,7 +94,8 @@ fn entries(table: &PartitionTable, extents: &[Extent], sector: u64) -> io::Resul
         };
         let mut entry = [0u8; ENTRY_SIZE];
         entry[0..16].copy_from_slice(&kind);
-        entry[16..32].copy_from_slice(&random_guid()?);
+        let role = format!("gpt partition {}", partition.name);
+        entry[16..32].copy_from_slice(&new_guid(ids, &role)?);
         entry[32..40].copy_from_slice(&(extent.start / sector).to_le_bytes());
         entry[40..48].copy_from_slice(&(extent.end() / sector - 1).to_le_bytes());
         let name = partition.name.encode_utf16().take(NAME_UNITS);
@@ -101,9 +107,9 @@ fn entries(table: &PartitionTable, extents: &[Extent], sector: u64) -> io::Resul
     Ok(array)
 }
 
-fn random_guid() -> io::Result<[u8; 16]> {
-    let text = random_uuid()?;
-    guid_bytes(&text).ok_or_else(|| io::Error::other(format!("the kernel gave the UUID '{text}'")))
+fn new_guid(ids: &Ids, role: &str) -> io::Result<[u8; 16]> {
+    let text = ids.uuid(role)?;
+    guid_bytes(&text).ok_or_else(|| io::Error::other(format!("'{text}' is no GUID")))
 }
 
 /// The bytes of a type: a code with or without `0x`, or a full GUID.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::Ids;
 use crate::blockdev::nodes::mbr_type;
 use crate::blockdev::{Extent, Partition, PartitionTable, SECTOR};
 
@@ -23,10 +24,9 @@ pub(super) fn write(
     table: &PartitionTable,
     extents: &[Extent],
     size: u64,
+    ids: &Ids,
 ) -> io::Result<()> {
-    let mut id = [0u8; 4];
-    io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut id)?;
-    write_records(disk, table, extents, size, id)
+    write_records(disk, table, extents, size, ids.bytes("mbr signature")?)
 }
 
 fn write_records(

@@ -2,7 +2,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::gpt;
+use super::{gpt, Ids};
 use crate::blockdev::{layout, place, Error, Layout, RootParams};
 
 const MIB: u64 = 1 << 20;
@@ -28,7 +28,7 @@ fn layout_of(label: &str, align: u64, partitions: &[Row]) -> Layout {
 fn write(layout: &Layout, size: u64, path: &Path) -> Result<(), Error> {
     let disk = std::fs::File::create(path).unwrap();
     disk.set_len(size).unwrap();
-    super::write(layout.image0()?, &disk, path, size).map(drop)
+    super::write(layout.image0()?, &disk, path, size, &Ids::Random).map(drop)
 }
 
 /// Runs a script, returns what it prints.
@@ -238,10 +238,38 @@ fn uuids_are_random_ones_of_version_4() {
     let form =
         regex::Regex::new("^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$");
     let form = form.unwrap();
-    let [one, other] = [(); 2].map(|()| super::random_uuid().unwrap());
+    let [one, other] = [(); 2].map(|()| Ids::Random.uuid("root").unwrap());
     assert!(
         form.is_match(&one) && form.is_match(&other),
         "{one} {other}"
     );
     assert_ne!(one, other);
+}
+
+#[test]
+fn derived_identifiers_follow_from_image_and_role_alone() {
+    let of = |image: &str, role: &str| Ids::Derived(image.into()).uuid(role).unwrap();
+    let one = of("one", "root");
+    assert_eq!(one, of("one", "root"));
+    let form =
+        regex::Regex::new("^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$");
+    assert!(form.unwrap().is_match(&one), "{one}");
+    for other in [of("two", "root"), of("one", "swap"), of("on", "eroot")] {
+        assert_ne!(one, other);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    for label in ["gpt", "mbr"] {
+        let kind = if label == "gpt" { "8300" } else { "83" };
+        let layout = layout_of(label, MIB, &[("16MiB", kind, ""), ("100%", kind, "")]);
+        let table = |image: &str| {
+            let path = directory.path().join("disk");
+            let disk = std::fs::File::create(&path).unwrap();
+            disk.set_len(64 * MIB).unwrap();
+            let ids = Ids::Derived(image.into());
+            super::write(layout.image0().unwrap(), &disk, &path, 64 * MIB, &ids).unwrap();
+            std::fs::read(path).unwrap()
+        };
+        assert!(table("one") == table("one"), "{label}");
+        assert!(table("one") != table("two"), "{label}");
+    }
 }

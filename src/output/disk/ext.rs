@@ -7,16 +7,20 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use crate::blockdev::table::Ids;
 use crate::output::error::io_error;
 use crate::output::nodes::{walk_error, NodeRegistry, PlacedNode};
 use crate::output::tool::{tail, Tool};
 use crate::output::Error;
 
-use super::Job;
+use super::{attributes, inode_times, Job};
 
 pub(super) fn make(job: &Job, image: &Path, nodes: &NodeRegistry) -> Result<(), Error> {
-    let mut tool = job
-        .mkfs("e2fsprogs")?
+    let options = match job.reproducible {
+        Some(_) => with_hash_seed(&job.filesystem.options, &job.id("hash seed", Ids::uuid)?),
+        None => job.filesystem.options.clone(),
+    };
+    let mut tool = at_epoch(job.mkfs_with("e2fsprogs", &options)?, job)
         .arg("-L")
         .arg(&job.filesystem.label)
         .arg("-U")
@@ -26,15 +30,49 @@ pub(super) fn make(job: &Job, image: &Path, nodes: &NodeRegistry) -> Result<(), 
         tool = tool.arg("-d").arg(tree);
     }
     job.explain(tool.arg(image).run())?;
-    match job.tree {
-        Some(tree) => repair(tree, image, nodes),
+    if let Some(tree) = job.tree {
+        debugfs(job, image, repairs(tree, image, nodes)?)?;
+        if job.reproducible.is_some() {
+            let sorting = attributes::Sorting::of(tree, nodes)?;
+            debugfs(job, image, sorting.script)?;
+        }
+    }
+    match job.reproducible {
+        Some(wanted) => inode_times::set(image, wanted.epoch),
         None => Ok(()),
     }
 }
 
+/// The tools of e2fsprogs take the present time from here, unless it is 0.
+fn at_epoch(tool: Tool, job: &Job) -> Tool {
+    match job.reproducible {
+        Some(wanted) => tool.env("E2FSPROGS_FAKE_TIME", &wanted.epoch.max(1).to_string()),
+        None => tool,
+    }
+}
+
+/// The options with a seed for the hashes of directories. Of several `-E`,
+/// mke2fs heeds the last.
+fn with_hash_seed(options: &[String], seed: &str) -> Vec<String> {
+    let seed = format!("hash_seed={seed}");
+    let mut options = options.to_vec();
+    match options.iter().rposition(|word| word.starts_with("-E")) {
+        None => options.extend(["-E".to_owned(), seed]),
+        Some(at) => {
+            let value = at + usize::from(options[at] == "-E");
+            if let Some(value) = options.get_mut(value) {
+                if !value.contains("hash_seed=") {
+                    value.push_str(&format!(",{seed}"));
+                }
+            }
+        }
+    }
+    options
+}
+
 /// mke2fs 1.47 -d loses three things: owner, mode and times of the root
 /// directory, the fraction of all times, and the bits beyond 2038.
-fn repair(tree: &Path, image: &Path, nodes: &NodeRegistry) -> Result<(), Error> {
+fn repairs(tree: &Path, image: &Path, nodes: &NodeRegistry) -> Result<Vec<u8>, Error> {
     let mut script = Vec::new();
     let root = tree.symlink_metadata().map_err(io_error("stat", tree))?;
     set_inode(&mut script, "/".as_bytes(), &root, root.mode());
@@ -42,7 +80,7 @@ fn repair(tree: &Path, image: &Path, nodes: &NodeRegistry) -> Result<(), Error> 
         times(&mut script, tree, &root)?;
     }
     devices(&mut script, &nodes.locate(tree)?)?;
-    debugfs(image, script)
+    Ok(script)
 }
 
 /// Inodes of more than 128 bytes have the extra fields of times.
@@ -69,7 +107,7 @@ fn times(script: &mut Vec<u8>, tree: &Path, root: &Metadata) -> Result<(), Error
         &[b"sif", b"/", b"mtime_extra"],
         &extra(root).to_string(),
     );
-    for item in walkdir::WalkDir::new(tree).min_depth(1) {
+    for item in walkdir::WalkDir::new(tree).min_depth(1).sort_by_file_name() {
         let item = item.map_err(|error| walk_error(tree, error))?;
         let metadata = item.metadata().map_err(|error| walk_error(tree, error))?;
         let extra = extra(&metadata);
@@ -149,7 +187,7 @@ fn set_inode(script: &mut Vec<u8>, path: &[u8], metadata: &Metadata, mode: u32) 
     }
 }
 
-fn inside(path: &Path) -> Vec<u8> {
+pub(super) fn inside(path: &Path) -> Vec<u8> {
     PathBuf::from("/")
         .join(path)
         .into_os_string()
@@ -158,7 +196,7 @@ fn inside(path: &Path) -> Vec<u8> {
 }
 
 /// One line for debugfs: every word quoted, a quote doubled; then `rest` as it is.
-fn command(script: &mut Vec<u8>, words: &[&[u8]], rest: &str) {
+pub(super) fn command(script: &mut Vec<u8>, words: &[&[u8]], rest: &str) {
     for word in words {
         script.push(b'"');
         for byte in *word {
@@ -175,8 +213,8 @@ fn command(script: &mut Vec<u8>, words: &[&[u8]], rest: &str) {
 
 /// Runs a script. debugfs exits 0 whatever its commands did; only its messages
 /// tell, after a first line with its version.
-fn debugfs(image: &Path, script: Vec<u8>) -> Result<(), Error> {
-    let messages = Tool::new("debugfs", "e2fsprogs")?
+fn debugfs(job: &Job, image: &Path, script: Vec<u8>) -> Result<(), Error> {
+    let messages = at_epoch(Tool::new("debugfs", "e2fsprogs")?, job)
         .args(["-w", "-f", "-"])
         .arg(image)
         .input(script)
@@ -193,4 +231,22 @@ fn debugfs(image: &Path, script: Vec<u8>) -> Result<(), Error> {
         status: "messages".into(),
         tail: tail(&complaints.join("\n")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_seed_joins_other_extended_options() {
+        for (options, expected) in [
+            ("-i 4096", "-i 4096 -E hash_seed=S"),
+            ("-E resize=9 -i 1", "-E resize=9,hash_seed=S -i 1"),
+            ("-E a=1 -Eb=2", "-E a=1 -Eb=2,hash_seed=S"),
+            ("-E hash_seed=T", "-E hash_seed=T"),
+        ] {
+            let words: Vec<String> = options.split(' ').map(str::to_owned).collect();
+            assert_eq!(with_hash_seed(&words, "S").join(" "), expected);
+        }
+    }
 }

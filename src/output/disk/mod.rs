@@ -5,7 +5,9 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::blockdev::{place, table, Backing, Extent, Filesystem, Layout};
+use crate::blockdev::table::{self, Ids};
+use crate::blockdev::{place, Backing, Extent, Filesystem, Layout};
+use crate::plan::Reproducible;
 
 use super::error::io_error;
 use super::nodes::NodeRegistry;
@@ -13,8 +15,10 @@ use super::tool::Tool;
 use super::tree::disk_usage;
 use super::Error;
 
+mod attributes;
 mod btrfs;
 mod ext;
+mod inode_times;
 mod sparse;
 mod vfat;
 
@@ -22,12 +26,15 @@ mod vfat;
 mod tests;
 
 pub use sparse::copy_sparse;
+pub(super) use sparse::data_ranges;
 
 /// Makes the raw disk image of `layout` at `raw`, of the size that its disk has or else
 /// `size_bytes` bytes. `trees` has the content of each mounted filesystem by
 /// node name, without what is mounted below it. Placeholders of `nodes` become
 /// device nodes. Upstream creates, mounts and fills the same filesystems with
-/// the same mkfs arguments (`block_device/level2/mkfs.py`).
+/// the same mkfs arguments (`block_device/level2/mkfs.py`). What is `reproducible`
+/// follows from the layout, the size and the trees alone; times in them must
+/// not be later than its own.
 ///
 /// # Errors
 /// A layout that does not fit, a filesystem that is too small or that cannot
@@ -38,6 +45,7 @@ pub fn assemble(
     size_bytes: u64,
     raw: &Path,
     nodes: &NodeRegistry,
+    reproducible: Option<&Reproducible>,
 ) -> Result<(), Error> {
     let mut leftovers = Leftovers(vec![raw.to_path_buf()]);
     if let Some((node, what)) = layout.beyond_offline() {
@@ -49,7 +57,7 @@ pub fn assemble(
     let image0 = layout.image0()?;
     let size = image0.size.unwrap_or(size_bytes);
     let extents = place(image0, size)?;
-    let jobs = jobs(layout, &extents, trees, size)?;
+    let jobs = jobs(layout, &extents, trees, size, reproducible)?;
     let disk = create(raw, size)?;
     for (index, job) in jobs.iter().enumerate() {
         if job.start == 0 && job.size == size {
@@ -66,7 +74,8 @@ pub fn assemble(
         sparse::move_into(&part, &disk, raw, job.start)?;
         std::fs::remove_file(&part).map_err(io_error("remove", &part))?;
     }
-    table::write(image0, &disk, raw, size)?;
+    let ids = reproducible.map_or(Ids::Random, |wanted| wanted.ids.clone());
+    table::write(image0, &disk, raw, size, &ids)?;
     leftovers.0.clear();
     Ok(())
 }
@@ -103,6 +112,7 @@ struct Job<'a> {
     tree: Option<&'a Path>,
     start: u64,
     size: u64,
+    reproducible: Option<&'a Reproducible>,
 }
 
 /// All filesystems with their places and trees; refuses what cannot be made
@@ -112,6 +122,7 @@ fn jobs<'a>(
     extents: &[Extent],
     trees: &'a BTreeMap<String, PathBuf>,
     size: u64,
+    reproducible: Option<&'a Reproducible>,
 ) -> Result<Vec<Job<'a>>, Error> {
     let mut jobs = Vec::new();
     for filesystem in &layout.filesystems {
@@ -132,6 +143,7 @@ fn jobs<'a>(
             tree,
             start,
             size,
+            reproducible,
         };
         job.kind()?;
         jobs.push(job);
@@ -194,6 +206,11 @@ impl Job<'_> {
 
     /// `mkfs.TYPE` with the configured options.
     fn mkfs(&self, package: &'static str) -> Result<Tool, Error> {
+        self.mkfs_with(package, &self.filesystem.options)
+    }
+
+    /// `mkfs.TYPE` with these.
+    fn mkfs_with(&self, package: &'static str, options: &[String]) -> Result<Tool, Error> {
         let fstype = self.filesystem.fstype.as_str();
         let package = match (package, fstype) {
             ("", "xfs") => "xfsprogs",
@@ -202,14 +219,25 @@ impl Job<'_> {
         };
         // `fat` is no name of a command; mkfs -t fat fails upstream.
         let command = if fstype == "fat" { "vfat" } else { fstype };
-        Ok(Tool::new(&format!("mkfs.{command}"), package)?.args(&self.filesystem.options))
+        Ok(Tool::new(&format!("mkfs.{command}"), package)?.args(options))
     }
 
     fn uuid(&self) -> Result<String, Error> {
         match &self.filesystem.uuid {
             Some(uuid) => Ok(uuid.clone()),
-            None => Ok(table::random_uuid().map_err(io_error("make", Path::new("a UUID")))?),
+            None => self.id("filesystem", |ids, role| ids.uuid(role)),
         }
+    }
+
+    /// An identifier of this filesystem.
+    fn id<T>(
+        &self,
+        what: &str,
+        make: impl FnOnce(&Ids, &str) -> std::io::Result<T>,
+    ) -> Result<T, Error> {
+        let role = format!("{what} {}", self.filesystem.node);
+        let ids = self.reproducible.map_or(&Ids::Random, |wanted| &wanted.ids);
+        make(ids, &role).map_err(io_error("make", Path::new("an identifier")))
     }
 
     /// Turns a tool's complaint about space into an error with the sizes.

@@ -72,6 +72,17 @@ fn transfer(from: &File, to: &File, offset: u64, free: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// All ranges of a file of `end` bytes that hold data.
+pub(in crate::output) fn data_ranges(file: &File, end: u64) -> io::Result<Vec<(u64, u64)>> {
+    let mut ranges = Vec::new();
+    let mut position = 0;
+    while let Some((start, stop)) = next_data(file, position, end)? {
+        ranges.push((start, stop));
+        position = stop;
+    }
+    Ok(ranges)
+}
+
 /// The next range with data at or after `position`.
 fn next_data(file: &File, position: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
     if position >= end {

@@ -59,6 +59,7 @@ fn ext_filesystems_keep_everything() {
             64 * MIB,
             &raw,
             &nodes,
+            None,
         )
         .unwrap();
         assert_eq!(raw.metadata().unwrap().len(), 64 * MIB);
@@ -101,7 +102,7 @@ fn partitions_carry_their_filesystems() {
         let layout = layout_of(&yaml, "ext4", &[]);
         let mut trees = root_only(&tree);
         trees.insert("mkfs_ESP".into(), directory.path().join("esp"));
-        assemble(&layout, &trees, 128 * MIB, &raw, &nodes).unwrap();
+        assemble(&layout, &trees, 128 * MIB, &raw, &nodes, None).unwrap();
         let extents = place(&layout.disks[0], 128 * MIB).unwrap();
         let ignore = Ignore {
             node_details: true,
@@ -154,19 +155,19 @@ fn btrfs_keeps_all_but_holes_and_fractions() {
     let (tree, nodes) = nasty_tree(directory.path());
     let raw = directory.path().join("image0.raw");
     let layout = plain("btrfs", &[]);
-    let error = assemble(&layout, &root_only(&tree), 300 * MIB, &raw, &nodes).unwrap_err();
+    let error = assemble(&layout, &root_only(&tree), 300 * MIB, &raw, &nodes, None).unwrap_err();
     assert!(
         error.to_string().contains("root directory whose mode"),
         "{error}"
     );
     bash(&tree, "chmod 755 .; chown 0:0 .");
-    let error = assemble(&layout, &root_only(&tree), 300 * MIB, &raw, &nodes).unwrap_err();
+    let error = assemble(&layout, &root_only(&tree), 300 * MIB, &raw, &nodes, None).unwrap_err();
     assert!(
         error.to_string().contains("cannot hold device nodes"),
         "{error}"
     );
     let nodes = NodeRegistry::default();
-    assemble(&layout, &root_only(&tree), 300 * MIB, &raw, &nodes).unwrap();
+    assemble(&layout, &root_only(&tree), 300 * MIB, &raw, &nodes, None).unwrap();
     let ignore = Ignore {
         fractions: true,
         node_details: false,
@@ -199,7 +200,7 @@ fn too_small_disks_are_named() {
         layout_of(VFAT_ROOT, "", &[]),
     ] {
         let nodes = NodeRegistry::default();
-        let error = assemble(&layout, &root_only(&tree), 16 * MIB, &raw, &nodes).unwrap_err();
+        let error = assemble(&layout, &root_only(&tree), 16 * MIB, &raw, &nodes, None).unwrap_err();
         let named = matches!(error, Error::TooSmall { size, tree, .. } if size == 16 * MIB && tree >= 20_000_000);
         assert!(named, "{error}");
         assert!(!raw.exists());
@@ -231,6 +232,7 @@ fn refuses_what_cannot_be_held() {
             64 * MIB,
             &raw,
             &nodes,
+            None,
         )
         .unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
@@ -243,6 +245,7 @@ fn refuses_what_cannot_be_held() {
         64 * MIB,
         &raw,
         &nodes,
+        None,
     )
     .unwrap_err();
     assert!(matches!(error, Error::CannotPopulate { .. }), "{error}");
@@ -252,8 +255,66 @@ fn refuses_what_cannot_be_held() {
         64 * MIB,
         &raw,
         &nodes,
+        None,
     )
     .unwrap_err();
     assert!(matches!(error, Error::NoTree(_)), "{error}");
     assert!(!raw.exists());
+}
+
+/// Trees of one content on two filesystems, made in different orders: one disk.
+#[test]
+fn a_reproducible_disk_follows_from_the_content_alone() {
+    if !goes_on_as_root("output::disk::tests::a_reproducible_disk_follows_from_the_content_alone") {
+        return;
+    }
+    let wanted = |image: &str| crate::plan::Reproducible {
+        epoch: 1_500_000_000,
+        ids: Ids::Derived(image.into()),
+    };
+    let make = |place: &str, names: &str, label: &str, wanted: &crate::plan::Reproducible| {
+        let directory = tempfile::tempdir_in(place).unwrap();
+        bash(
+            directory.path(),
+            &format!(
+                "mkdir -p tree/boot/efi esp/sub; chmod 755 tree; cd tree
+                 for n in {names}; do echo $n > $n; echo $n > ../esp/$n; echo $n > ../esp/sub/$n; \
+                 touch -d @1400000000.123 $n; setfattr -n user.$n -v $n 1 2>/dev/null || touch 1; done
+                 for n in {names}; do setfattr -n user.$n -v $n 1; done
+                 ln 1 one; ln -s 1 two; mkfifo pipe; echo > $'new\nline'; : > node
+                 touch -d @1400000000 1 boot/efi; touch -hd @1500000000 two pipe node . boot new*
+                 cd ../esp; touch -d @1500000000 * sub/*"
+            ),
+        );
+        let root = directory.path().join("tree");
+        let registry = directory.path().join("registry");
+        let kind = crate::output::nodes::NodeKind::Char;
+        NodeRegistry::append(&registry, &root.join("node"), kind, 1, 3).unwrap();
+        let nodes = NodeRegistry::load(&registry).unwrap();
+        let trees = BTreeMap::from([
+            ("mkfs_root".to_owned(), root),
+            ("mkfs_ESP".to_owned(), directory.path().join("esp")),
+        ]);
+        let raw = directory.path().join("raw");
+        let (kind, flags) = match label {
+            "mbr" => ("EF", "flags: [primary],"),
+            _ => ("EF00", ""),
+        };
+        let text = THREE
+            .replace("LABEL", label)
+            .replace("'EF'", kind)
+            .replace("FLAGS", flags);
+        let layout = layout_of(&text, "ext4", &["-E", "stride=2"]);
+        assemble(&layout, &trees, 80 * MIB, &raw, &nodes, Some(wanted)).unwrap();
+        std::fs::read(raw).unwrap()
+    };
+    for label in ["gpt", "mbr"] {
+        let one = make("/dev/shm", "1 2 3 4 5", label, &wanted("one"));
+        // Times of inodes are whole seconds.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        let same = make("/var/tmp", "4 5 2 1 3", label, &wanted("one"));
+        let differs = || one.iter().zip(&same).position(|(one, same)| one != same);
+        assert!(one == same, "{label}: first at byte {:?}", differs());
+        assert!(one != make("/var/tmp", "1 2 3 4 5", label, &wanted("two")));
+    }
 }

@@ -2,10 +2,12 @@
 //! copy into the mounted filesystem fails on it.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use crate::blockdev::table::Ids;
 use crate::output::error::io_error;
 use crate::output::nodes::{walk_error, NodeRegistry};
 use crate::output::tool::Tool;
@@ -17,34 +19,92 @@ pub(super) fn make(job: &Job, image: &Path, nodes: &NodeRegistry) -> Result<(), 
     if let Some(tree) = job.tree {
         check(job, tree, nodes)?;
     }
-    let tool = job.mkfs("dosfstools")?;
+    let tool = match job.reproducible {
+        None => job.mkfs("dosfstools")?,
+        Some(_) => {
+            // Of several options of one kind, the last counts: the user's.
+            let [a, b, c, d] = job.id("volume", Ids::bytes)?;
+            let id = format!("{a:02x}{b:02x}{c:02x}{d:02x}");
+            let own = ["--invariant".to_owned(), "-i".to_owned(), id];
+            job.mkfs_with(
+                "dosfstools",
+                &[&own, job.filesystem.options.as_slice()].concat(),
+            )?
+        }
+    };
     let made = tool.arg("-n").arg(&job.filesystem.label).arg(image).run();
     job.explain(made)?;
     let Some(tree) = job.tree else {
         return Ok(());
     };
-    let mut children: Vec<PathBuf> = std::fs::read_dir(tree)
-        .and_then(|entries| {
-            entries
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect()
-        })
-        .map_err(io_error("read", tree))?;
+    if let Some(wanted) = job.reproducible {
+        return copy_sorted(job, tree, image, wanted.epoch);
+    }
+    let mut children = children(tree)?;
     if children.is_empty() {
         return Ok(());
     }
     children.sort();
-    let copied = Tool::new("mcopy", "mtools")?
-        // Names are UTF-8; the kernel shows FAT's local times as UTC here.
-        .env("LC_ALL", "C.UTF-8")
-        .env("TZ", "UTC")
-        .env("MTOOLS_SKIP_CHECK", "1")
+    let copied = mtool("mcopy")?
         .args(["-s", "-p", "-m", "-Q", "-n", "-i"])
         .arg(image)
         .args(children)
         .arg("::")
         .run();
     job.explain(copied)
+}
+
+/// mcopy -s (4.0.32) takes the entries of directories as they come: here each
+/// directory is a copy of its own.
+fn copy_sorted(job: &Job, tree: &Path, image: &Path, epoch: u32) -> Result<(), Error> {
+    let epoch = epoch.to_string();
+    for item in walkdir::WalkDir::new(tree).sort_by_file_name() {
+        let item = item.map_err(|error| walk_error(tree, error))?;
+        if !item.file_type().is_dir() {
+            continue;
+        }
+        let directory = item.path();
+        let mut inside = OsString::from("::/");
+        inside.push(directory.strip_prefix(tree).unwrap_or(directory));
+        if directory != tree {
+            // A directory's time is the present.
+            let tool = mtool("mmd")?.env("SOURCE_DATE_EPOCH", &epoch);
+            job.explain(tool.arg("-i").arg(image).arg(&inside).run())?;
+        }
+        let mut files = children(directory)?;
+        files.retain(|path| !path.is_dir());
+        files.sort();
+        if files.is_empty() {
+            continue;
+        }
+        let copied = mtool("mcopy")?
+            .env("SOURCE_DATE_EPOCH", &epoch)
+            .args(["-p", "-m", "-Q", "-n", "-i"])
+            .arg(image)
+            .args(files)
+            .arg(&inside)
+            .run();
+        job.explain(copied)?;
+    }
+    Ok(())
+}
+
+fn mtool(name: &str) -> Result<Tool, Error> {
+    // Names are UTF-8; the kernel shows FAT's local times as UTC here.
+    Ok(Tool::new(name, "mtools")?
+        .env("LC_ALL", "C.UTF-8")
+        .env("TZ", "UTC")
+        .env("MTOOLS_SKIP_CHECK", "1"))
+}
+
+fn children(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    std::fs::read_dir(directory)
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect()
+        })
+        .map_err(io_error("read", directory))
 }
 
 fn check(job: &Job, tree: &Path, nodes: &NodeRegistry) -> Result<(), Error> {

@@ -199,6 +199,9 @@ fn freeze(
             .bytes(variables::ACI_MANIFEST)
             .map(|path| host.absolute(path)),
         gzip: shell.text_or(variables::DIB_GZIP_BIN, "gzip")?,
+        source_date_epoch: text(variables::SOURCE_DATE_EPOCH)?
+            .map(|value| values::epoch(&value))
+            .transpose()?,
         overwrite_old_image: values::is_not_zero(&shell, variables::OVERWRITE_OLD_IMAGE)?,
         tmpfs: prepared.tmpfs,
         tmp_dir: paths::temporary(&shell, host),

@@ -53,6 +53,33 @@ impl Fixture {
     }
 }
 
+#[test]
+fn an_epoch_is_digits_alone() {
+    let epoch = |value: &str| run(&[("SOURCE_DATE_EPOCH", value)], "debian");
+    for (value, expected) in [("", None), ("0", Some(0)), ("4294967295", Some(u32::MAX))] {
+        let request = epoch(value).unwrap();
+        assert_eq!(request.source_date_epoch, expected, "{value}");
+        let seen = exported(&request, "SOURCE_DATE_EPOCH");
+        assert_eq!(seen.as_deref(), Some(value));
+    }
+    assert_eq!(run(&[], "debian").unwrap().source_date_epoch, None);
+    for value in [
+        "-1",
+        "+1",
+        " 1",
+        "1.5",
+        "2026-01-01",
+        "1e9",
+        "4294967296",
+        "1700000000000",
+    ] {
+        let error = epoch(value).unwrap_err();
+        assert!(matches!(error, Error::BadValue { .. }), "{value}: {error}");
+    }
+    let cleared = run(&[("SOURCE_DATE_EPOCH", "x")], "-c debian").unwrap();
+    assert_eq!(cleared.source_date_epoch, None);
+}
+
 fn run(pairs: &[(&str, &str)], line: &str) -> Result<BuildRequest, Error> {
     Fixture::new(pairs).run(line)
 }

@@ -139,6 +139,26 @@ fn whole(text: &str) -> Option<u64> {
     digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
+/// `SOURCE_DATE_EPOCH`, as <https://reproducible-builds.org/specs/source-date-epoch/>
+/// has it: digits alone.
+pub(super) fn epoch(value: &str) -> Result<u32, Error> {
+    let refused = |why| {
+        Error::BadValue {
+        what: "SOURCE_DATE_EPOCH",
+        value: value.to_owned(),
+        why,
+        hint: "give seconds since 1970 as digits, such as: SOURCE_DATE_EPOCH=$(git log -1 --pretty=%ct); \
+               or unset it",
+    }
+    };
+    match value.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => value
+            .parse()
+            .map_err(|_| refused("a time after the year 2106")),
+        false => Err(refused("not a decimal number of seconds")),
+    }
+}
+
 /// `DIB_MIN_TMPFS`, GiB.
 pub(super) fn min_tmpfs(value: &str) -> Result<u64, Error> {
     whole(value)

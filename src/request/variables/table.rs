@@ -186,6 +186,8 @@ variables! {
         "Depth of shells, one more for the engine.";
     SKIP_BASE = "SKIP_BASE", Option, "", Caller, "",
         "Exactly `1`: the `base` element is not added.";
+    SOURCE_DATE_EPOCH = "SOURCE_DATE_EPOCH", User, "", Caller, "seconds since 1970",
+        "Makes images reproducible: no time in them is later, and UUIDs are derived from it and from the request. A number without a sign or fraction. Ours.";
     TARGET_ROOT = "TARGET_ROOT", Engine, "", Outside, "",
         "The target, in the root and cleanup phases only.";
     TMP_BUILD_DIR = "TMP_BUILD_DIR", Engine, "", Hooks, "",

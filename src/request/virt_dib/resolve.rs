@@ -360,11 +360,14 @@ fn extra_data_environment(
     request: &BuildRequest,
     caller: &Environment,
 ) -> BTreeMap<String, String> {
+    // A variable of many programs: that the engine reads it takes it from nobody.
+    let shared = variables::SOURCE_DATE_EPOCH.name;
+    let known = |name: &str| name != shared && variables::ALL.iter().any(|v| v.name == name);
     let own = |name: &str| {
         name == "TMPDIR"
             || says_credential(OsStr::new(name))
             || name.starts_with("LIBGUESTFS_")
-            || variables::ALL.iter().any(|known| known.name == name)
+            || known(name)
             || request.environment.contains_key(OsStr::new(name))
     };
     caller
