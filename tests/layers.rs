@@ -155,8 +155,9 @@ fn a_build_begins_where_nothing_has_changed() {
 fn in_a_machine_too() {
     let Some(_machine) = machine() else { return };
     let caller = callers().pop().unwrap();
-    let run = layered(&caller, &TCG);
-    // Keeping one takes seconds under TCG.
+    // Keeping one takes seconds under TCG: there is one that has everything.
+    let slow = format!("{}sleep 8\n", says("first"));
+    let run = layered(&caller, &TCG).element_file("layered", "install.d/20-first", &slow);
     let first = again(&run, &["--cache", "--cache-step=5"]).success();
     assert!(
         first.stdout.contains("safedib: kept a layer after"),
