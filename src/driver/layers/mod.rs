@@ -102,11 +102,12 @@ impl Layers {
         self.options.directory.join(format!(".new-{suffix}"))
     }
 
-    /// Makes the directory of layers.
+    /// Makes the directory of layers, for a build that is about to begin.
     ///
     /// # Errors
     /// It cannot be made.
     pub(super) fn create(&self) -> Result<(), Error> {
+        self.found.iter().for_each(Found::note_use);
         self.store.create().map_err(|source| Error::Directory {
             what: error::LAYERS,
             directory: self.options.directory.clone(),

@@ -81,6 +81,15 @@ pub struct Found {
     _used: Option<Flock<File>>,
 }
 
+impl Found {
+    /// Notes that a build uses it; a cache that cannot be written has no such times.
+    pub(super) fn note_use(&self) {
+        if let Ok(file) = File::open(self.directory.join(META)) {
+            let _ = file.set_modified(SystemTime::now());
+        }
+    }
+}
+
 /// A layer as `safedib cache list` shows it.
 pub struct Listed {
     /// What is known of it.
@@ -252,8 +261,6 @@ fn open(directory: &Path, oldest: u64) -> Option<Found> {
     if !meta.is_fresh(oldest) {
         return None;
     }
-    // The time of its use; a read-only cache has none.
-    let _ = file.set_modified(SystemTime::now());
     let used = Flock::lock(file, FlockArg::LockSharedNonblock);
     let used = match used {
         Ok(lock) => Some(lock),
