@@ -188,7 +188,7 @@ fn help_and_version_need_nothing_of_the_host() {
             (
                 "dib-run-parts",
                 &["--help"],
-                "Usage: dib-run-parts [--list]",
+                "Usage: dib-run-parts [--list | --done NAME...] DIRECTORY",
             ),
             ("element-info", &["--help"], "usage: element-info [-h]"),
             ("dib-lint", &["--help"], "Usage: dib-lint [--flake8]"),
