@@ -235,17 +235,12 @@ fn squashfs(
     done.map_err(|error| error.writing(output))
 }
 
+/// What is in a directory; nothing if it is none.
 fn children(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     if !directory.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
         return Ok(Vec::new());
     }
-    std::fs::read_dir(directory)
-        .and_then(|entries| {
-            entries
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect()
-        })
-        .map_err(io_error("read", directory))
+    super::tree::children(directory)
 }
 
 fn pseudo_definitions(nodes: &[PlacedNode]) -> Result<Vec<u8>, Error> {

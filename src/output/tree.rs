@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::disk::data_ranges;
 use super::error::io_error;
@@ -80,6 +80,17 @@ fn inode_size(path: &Path, metadata: &Metadata) -> Result<u64, Error> {
     let ranges = data_ranges(&file, metadata.len()).map_err(io_error("read", path))?;
     let blocks = |(start, stop): &(u64, u64)| stop.next_multiple_of(BLOCK) - start / BLOCK * BLOCK;
     Ok(ranges.iter().map(blocks).sum())
+}
+
+/// Paths of what is in a directory, in no order.
+pub(super) fn children(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    std::fs::read_dir(directory)
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect()
+        })
+        .map_err(io_error("read", directory))
 }
 
 #[cfg(test)]

@@ -37,3 +37,4 @@ pub use step::{
 pub use step::{DRIVE_COPY, PARAMS_FILE, RAW_DISK, STATE_DIR};
 pub use storage::Storage;
 pub use tools::{known_tools, KnownTool, PlannedTool};
+pub use withheld::mentions;

@@ -38,17 +38,17 @@ pub(super) fn withheld(
             })?;
             if entry.file_type().is_file() {
                 let text = fs::read(entry.path()).map_err(Error::unreadable(entry.path()))?;
-                names.retain(|name| !mentions(&text, name));
+                names.retain(|name| !mentions([text.as_slice()], name));
             }
         }
     }
     Ok(names)
 }
 
-/// Whether a name stands in a text as a word of its own.
-fn mentions(text: &[u8], name: &str) -> bool {
+/// Whether a name stands in one of the texts as a word of its own.
+pub fn mentions<'a>(texts: impl IntoIterator<Item = &'a [u8]>, name: &str) -> bool {
     let word = Regex::new(&format!(r"(?-u)\b{}\b", regex::escape(name)));
-    word.is_ok_and(|word| word.is_match(text))
+    word.is_ok_and(|word| texts.into_iter().any(|text| word.is_match(text)))
 }
 
 #[cfg(test)]
@@ -66,8 +66,8 @@ mod tests {
             ("\u{e9}A_TOKEN\n", true),
             ("", false),
         ] {
-            assert_eq!(mentions(text.as_bytes(), "A_TOKEN"), expected, "{text}");
+            assert_eq!(mentions([text.as_bytes()], "A_TOKEN"), expected, "{text}");
         }
-        assert!(mentions(b"\xff A_TOKEN \xfe", "A_TOKEN"));
+        assert!(mentions([b"\xff A_TOKEN \xfe".as_slice()], "A_TOKEN"));
     }
 }

@@ -8,13 +8,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use regex::bytes::Regex;
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use crate::driver::error::Error;
 use crate::elements::{Element, Phase};
-use crate::plan::{Plan, Step};
+use crate::plan::{mentions, Plan, Step};
 use crate::request::BuildRequest;
 
 /// Lists of the host's packages: what hooks run outside the target is from them.
@@ -165,8 +164,7 @@ impl Texts {
     }
 
     fn mention(&self, name: &str) -> bool {
-        let word = Regex::new(&format!(r"(?-u)\b{}\b", regex::escape(name)));
-        word.is_ok_and(|word| self.0.iter().any(|text| word.is_match(text)))
+        mentions(self.0.iter().map(Vec::as_slice), name)
     }
 }
 

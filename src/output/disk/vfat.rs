@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::blockdev::table::Ids;
-use crate::output::error::io_error;
 use crate::output::nodes::{walk_error, NodeRegistry};
 use crate::output::tool::Tool;
+use crate::output::tree::children;
 use crate::output::Error;
 
 use super::Job;
@@ -95,16 +95,6 @@ fn mtool(name: &str) -> Result<Tool, Error> {
         .env("LC_ALL", "C.UTF-8")
         .env("TZ", "UTC")
         .env("MTOOLS_SKIP_CHECK", "1"))
-}
-
-fn children(directory: &Path) -> Result<Vec<PathBuf>, Error> {
-    std::fs::read_dir(directory)
-        .and_then(|entries| {
-            entries
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect()
-        })
-        .map_err(io_error("read", directory))
 }
 
 fn check(job: &Job, tree: &Path, nodes: &NodeRegistry) -> Result<(), Error> {
