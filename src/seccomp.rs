@@ -85,6 +85,11 @@ impl Program {
         self.answer(libc::SECCOMP_RET_ERRNO | errno as u32)
     }
 
+    /// Makes the call succeed without carrying it out.
+    pub fn succeed(&mut self) -> &mut Self {
+        self.answer(libc::SECCOMP_RET_ERRNO)
+    }
+
     /// Puts the calling thread, and all that it starts from now on, under the
     /// program; with `SECCOMP_FILTER_FLAG_NEW_LISTENER` in `flags`, gives the
     /// descriptor on which waiting calls are announced.

@@ -32,6 +32,14 @@ fn inner_root_is_the_caller_or_nobody_of_the_host() {
 }
 
 #[test]
+fn nobody_waits_for_the_disk() {
+    // There is no descriptor 999: whoever asked the kernel would hear of it.
+    let calls = "import os; os.fsync(999); os.fdatasync(999); os.sync(); print('at once')";
+    let output = run_ok(&spec(), &format!("python3 -c {calls:?}"));
+    assert_eq!(output, "at once\n");
+}
+
+#[test]
 fn the_maps_as_the_host_sees_them() {
     // Of the agent: pid 1 hides itself.
     let marker = format!("safedib-maps-{}", std::process::id());

@@ -1,6 +1,6 @@
 //! What hooks are not given, although they are root in their namespaces: the
 //! capabilities and system calls that no element needs and that reach for the
-//! host's kernel, and processes without end.
+//! host's kernel, processes without end, and waiting for the host's disks.
 
 use std::fs;
 use std::io;
@@ -92,10 +92,31 @@ const ABSENT_32: &[libc::c_long] = &[
     111,
 ];
 
+/// Calls that wait until a disk has everything: of this build, which is thrown
+/// away but for its outputs, and those are the driver's to sync; sync(2) waits
+/// for all that the host's other processes have written, too. They succeed at
+/// once.
+const SYNCS: &[libc::c_long] = &[
+    libc::SYS_fdatasync,
+    libc::SYS_fsync,
+    libc::SYS_msync,
+    libc::SYS_sync,
+    libc::SYS_sync_file_range,
+    libc::SYS_syncfs,
+];
+
+/// The same in programs of 32 bits.
+#[cfg(target_arch = "x86_64")]
+const SYNCS_32: &[libc::c_long] = &[148, 118, 144, 36, 314, 344];
+/// The same in programs of 32 bits.
+#[cfg(target_arch = "aarch64")]
+const SYNCS_32: &[libc::c_long] = &[148, 118, 144, 36, 341, 373];
+
 /// The calls that matter, as one kind of program numbers them.
 struct Calls {
     architecture: u32,
     absent: &'static [libc::c_long],
+    syncs: &'static [libc::c_long],
     ioctl: libc::c_long,
     socket: libc::c_long,
     /// Bit of the number that marks calls of the x32 kind, if there are such.
@@ -107,6 +128,7 @@ const KINDS: &[Calls] = &[
     Calls {
         architecture: ARCHITECTURE,
         absent: ABSENT,
+        syncs: SYNCS,
         ioctl: libc::SYS_ioctl,
         socket: libc::SYS_socket,
         x32: if cfg!(target_arch = "x86_64") {
@@ -123,6 +145,7 @@ const KINDS: &[Calls] = &[
             0x4000_0028
         },
         absent: ABSENT_32,
+        syncs: SYNCS_32,
         ioctl: 54,
         socket: if cfg!(target_arch = "x86_64") {
             359
@@ -207,6 +230,9 @@ fn calls(kind: &Calls) -> Program {
     part.load(NUMBER);
     for number in kind.absent {
         part.if_equal(*number as u32, 0, 1).refuse(libc::ENOSYS);
+    }
+    for number in kind.syncs {
+        part.if_equal(*number as u32, 0, 1).succeed();
     }
     // The hypervisor's sockets know no network namespace.
     part.if_equal(kind.socket as u32, 0, 4)
