@@ -49,7 +49,8 @@ impl Console {
             .map(str::trim_end)
             .filter(|line| !line.is_empty())
             .collect();
-        let cause = cause(&lines);
+        let stalled = lines.iter().any(|line| line.contains(STALL));
+        let cause = cause(&lines).or(stalled.then_some(Cause::Stalled));
         // A panic is told first and its registers and trace follow.
         let told = lines
             .iter()
@@ -67,6 +68,13 @@ impl Console {
 }
 
 impl Console {
+    /// Whether the kernel waits for a processor that does nothing. On a host that
+    /// is busy enough that passes.
+    pub(super) fn stalled(&self) -> bool {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&kept).contains(STALL)
+    }
+
     /// What a machine that had to be ended complained about.
     pub(super) fn trouble(&self) -> Option<Trouble> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,6 +92,8 @@ impl Console {
 }
 
 const PANIC: &str = "Kernel panic - not syncing";
+/// Told after 21 s in which a processor took part in nothing (of RCU's).
+const STALL: &str = "detected stalls on CPUs/tasks";
 
 /// In this order: a machine without memory may panic too, and a disk that fails
 /// may be the reason of either.
@@ -102,6 +112,7 @@ fn signs(cause: Cause) -> &'static [&'static str] {
         Cause::Panic => &[PANIC],
         Cause::Disk => &["I/O error, dev vda", "I/O error, dev vdb"],
         Cause::ImageDisk => &["I/O error, dev vdc"],
+        Cause::Stalled => &[STALL],
     }
 }
 
@@ -156,6 +167,19 @@ mod tests {
         let image = death("I/O error, dev vdc, sector 1\n");
         assert_eq!(image.cause, Some(Cause::ImageDisk));
         assert_eq!(death("hello\n").cause, None);
+    }
+
+    #[test]
+    fn a_processor_that_stands_still_is_no_trouble_of_one_that_lives() {
+        let text = "[22.7] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:\n";
+        let stalled = death(text);
+        assert!(stalled.is_of_qemus_own_making());
+        assert_eq!(stalled.cause, Some(Cause::Stalled));
+        let console = Console::default();
+        assert!(!console.stalled());
+        console.add(text.as_bytes());
+        assert!(console.stalled());
+        assert_eq!(console.trouble(), None);
     }
 
     #[test]

@@ -114,11 +114,12 @@ pub struct Death {
 }
 
 impl Death {
-    /// An assertion of qemu failed: nothing that the guest or the host did.
+    /// An assertion of qemu failed, or a processor of the machine stood still:
+    /// nothing that the guest or the host did.
     pub fn is_of_qemus_own_making(&self) -> bool {
         let asserts =
             |line: &String| line.starts_with("qemu-system") && line.contains("Assertion `");
-        self.tail.iter().any(asserts)
+        self.cause == Some(Cause::Stalled) || self.tail.iter().any(asserts)
     }
 }
 
@@ -133,6 +134,8 @@ pub enum Cause {
     Disk,
     /// The image's disk had none.
     ImageDisk,
+    /// A processor of the machine got no more interrupts.
+    Stalled,
 }
 
 impl Cause {
@@ -145,6 +148,7 @@ impl Cause {
                 "make room where the image goes, or choose another place with {}",
                 Setting::Output
             ),
+            Cause::Stalled => "try it with one processor: --smp 1".to_owned(),
             Cause::Panic => return None,
         })
     }
@@ -157,6 +161,7 @@ impl std::fmt::Display for Cause {
             Cause::Memory => "the guest ran out of memory",
             Cause::Disk => "the host could not store what the guest wrote to its disk",
             Cause::ImageDisk => "the host could not store what the guest wrote to the image's disk",
+            Cause::Stalled => "a processor of the machine stood still",
         })
     }
 }

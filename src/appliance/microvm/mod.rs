@@ -41,7 +41,7 @@ pub struct Machine {
     pub force_tcg: Option<&'static str>,
     /// Memory, MiB.
     pub memory_mib: u64,
-    /// Processors; by default as many as the host has, up to 8.
+    /// Processors; by default as many as the host has, up to 8, and one under TCG.
     pub processors: Option<u32>,
     /// Further installed packages of the host.
     pub packages: Vec<String>,

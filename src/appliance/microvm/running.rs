@@ -27,6 +27,14 @@ use crate::appliance::{ApplianceSpec, Ending, Running};
 /// How long a machine may take until its agent speaks. Under TCG on a busy host
 /// that is a matter of ten seconds; nobody waits in vain for one that has died.
 const START_DEADLINE: Duration = Duration::from_secs(180);
+const FIRST_START: Patience = Patience {
+    limit: START_DEADLINE,
+    with_stalls: false,
+};
+const LAST_START: Patience = Patience {
+    limit: START_DEADLINE,
+    with_stalls: true,
+};
 /// How long a machine that has closed the channel may take to end.
 const END_GRACE: Duration = Duration::from_secs(3);
 /// How often the ends of processes are looked at while nothing is heard.
@@ -59,12 +67,13 @@ pub fn start_watched(
         }
     ));
     let began = Instant::now();
-    let mut started = match starter.start(spec, agent, &place, accel, START_DEADLINE) {
-        // Seen of qemu 10.0 under TCG with two processors on a loaded host, once
-        // in some hundred starts (`iotlb_to_section`). No hook has run yet.
+    let mut started = match starter.start(spec, agent, &place, accel, FIRST_START) {
+        // Seen of qemu 10.0 under TCG with two processors on a loaded host, each
+        // once in some hundred starts: an assertion (`iotlb_to_section`), and a
+        // first processor whose timer is dead. No hook has run yet.
         Err(Error::NotStarted(death)) if death.is_of_qemus_own_making() => {
             say(&format!("safedib: starting the machine again: {death}"));
-            starter.start(spec, agent, &place, accel, START_DEADLINE)?
+            starter.start(spec, agent, &place, accel, LAST_START)?
         }
         result => result?,
     };
@@ -96,6 +105,14 @@ pub fn try_kvm(
         Some(&starter.root.kernel()),
         &starter.program,
     ))
+}
+
+/// How long to wait for an agent.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    limit: Duration,
+    /// Also while a processor of the machine seems to stand still.
+    with_stalls: bool,
 }
 
 fn place(spec: &ApplianceSpec) -> Result<PathBuf, Error> {
@@ -134,7 +151,11 @@ impl<'a> Starter<'a> {
         let kernel = self.root.kernel();
         accel::choose(machine, &kernel, &program, &mut || {
             let spec = ApplianceSpec::default();
-            self.start(&spec, agent, place, Accel::Kvm, accel::PROBE_DEADLINE)
+            let patience = Patience {
+                limit: accel::PROBE_DEADLINE,
+                with_stalls: true,
+            };
+            self.start(&spec, agent, place, Accel::Kvm, patience)
                 .map(drop)
         })
     }
@@ -145,7 +166,7 @@ impl<'a> Starter<'a> {
         agent: &AgentCommand,
         place: &Path,
         accel: Accel,
-        deadline: Duration,
+        patience: Patience,
     ) -> Result<Virtual, Error> {
         let facts = HostFacts::gather(spec, agent, geteuid().is_root(), None)?;
         let Plan {
@@ -167,7 +188,7 @@ impl<'a> Starter<'a> {
         let arguments = qemu::arguments(&Parts {
             accel,
             memory_mib: self.machine.memory_mib,
-            processors: processors(self.machine),
+            processors: processors(self.machine, accel),
             kernel: &self.root.kernel(),
             initrd: &initrd,
             root: &self.root.directory,
@@ -182,18 +203,24 @@ impl<'a> Starter<'a> {
         drop((theirs, card));
         let mut machine = Virtual::new(channel, child, network, scratch);
         self.janitor.watch(machine.child.id() as i32);
-        machine.wait_for_agent(deadline)?;
+        machine.wait_for_agent(patience)?;
         // qemu has read it; the janitor removes it otherwise.
         let _ = fs::remove_file(&initrd);
         Ok(machine)
     }
 }
 
-fn processors(machine: &Machine) -> u32 {
-    machine.processors.unwrap_or_else(|| {
-        let host = std::thread::available_parallelism().map_or(1, usize::from);
-        u32::try_from(host.min(8)).unwrap_or(1)
-    })
+/// qemu emulates several processors in threads that lose each other's interrupts
+/// now and then, which no hook survives.
+fn processors(machine: &Machine, accel: Accel) -> u32 {
+    let by_default = || match accel {
+        Accel::Kvm => {
+            let host = std::thread::available_parallelism().map_or(1, usize::from);
+            u32::try_from(host.min(8)).unwrap_or(1)
+        }
+        Accel::Tcg => 1,
+    };
+    machine.processors.unwrap_or_else(by_default)
 }
 
 /// A running machine.
@@ -235,8 +262,8 @@ impl Virtual {
     }
 
     /// Waits until the agent's greeting can be read.
-    fn wait_for_agent(&mut self, limit: Duration) -> Result<(), Error> {
-        let deadline = Instant::now() + limit;
+    fn wait_for_agent(&mut self, patience: Patience) -> Result<(), Error> {
+        let deadline = Instant::now() + patience.limit;
         loop {
             let flags = self.look(TICK_MS)?;
             if flags.contains(PollFlags::POLLIN) && !flags.contains(PollFlags::POLLHUP) {
@@ -256,10 +283,15 @@ impl Virtual {
                 let how = self.end_of_qemu();
                 return Err(Error::NotStarted(self.console.death(how)));
             }
+            if !patience.with_stalls && self.console.stalled() {
+                self.kill();
+                let how = "qemu was still running".to_owned();
+                return Err(Error::NotStarted(self.console.death(how)));
+            }
             if Instant::now() >= deadline {
                 self.kill();
                 return Err(Error::Deadline {
-                    seconds: limit.as_secs(),
+                    seconds: patience.limit.as_secs(),
                     death: self.console.death("qemu was still running".to_owned()),
                 });
             }

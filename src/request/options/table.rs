@@ -82,7 +82,7 @@ options! {
         "where hooks run: auto, namespace, microvm, or microvm,tcg for one without KVM";
     Memsize: None, Some("memsize"), Some("MIB"), None, Never, Last, "2048", true, Ours,
         "memory of the microvm appliance";
-    Smp: None, Some("smp"), Some("N"), None, Never, Last, "the host's processors, at most 8", true, Ours,
+    Smp: None, Some("smp"), Some("N"), None, Never, Last, "the host's processors, at most 8; 1 without KVM", true, Ours,
         "processors of the microvm appliance";
     NoNetwork: None, Some("no-network"), None, None, Never, Flag, "", true, Ours,
         "give hooks no network at all";
