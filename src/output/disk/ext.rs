@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::blockdev::table::Ids;
 use crate::output::error::io_error;
-use crate::output::nodes::{walk_error, NodeRegistry, PlacedNode};
+use crate::output::nodes::{NodeRegistry, PlacedNode};
 use crate::output::tool::{tail, Tool};
 use crate::output::Error;
 
-use super::{attributes, inode_times, Job};
+use super::{attributes, fractions, inode_times, Job};
 
 pub(super) fn make(job: &Job, image: &Path, nodes: &NodeRegistry) -> Result<(), Error> {
     let options = match job.reproducible {
@@ -31,7 +31,8 @@ pub(super) fn make(job: &Job, image: &Path, nodes: &NodeRegistry) -> Result<(), 
     }
     job.explain(tool.arg(image).run())?;
     if let Some(tree) = job.tree {
-        debugfs(job, image, repairs(tree, image, nodes)?)?;
+        debugfs(job, image, repairs(tree, nodes)?)?;
+        fractions::set(image, tree)?;
         if job.reproducible.is_some() {
             let sorting = attributes::Sorting::of(tree, nodes)?;
             debugfs(job, image, sorting.script)?;
@@ -70,58 +71,14 @@ fn with_hash_seed(options: &[String], seed: &str) -> Vec<String> {
     options
 }
 
-/// mke2fs 1.47 -d loses three things: owner, mode and times of the root
-/// directory, the fraction of all times, and the bits beyond 2038.
-fn repairs(tree: &Path, image: &Path, nodes: &NodeRegistry) -> Result<Vec<u8>, Error> {
+/// mke2fs 1.47 -d loses owner, mode and times of the root directory. The
+/// fractions of all times are left to [`fractions`].
+fn repairs(tree: &Path, nodes: &NodeRegistry) -> Result<Vec<u8>, Error> {
     let mut script = Vec::new();
     let root = tree.symlink_metadata().map_err(io_error("stat", tree))?;
     set_inode(&mut script, "/".as_bytes(), &root, root.mode());
-    if has_extra_times(image)? {
-        times(&mut script, tree, &root)?;
-    }
     devices(&mut script, &nodes.locate(tree)?)?;
     Ok(script)
-}
-
-/// Inodes of more than 128 bytes have the extra fields of times.
-fn has_extra_times(image: &Path) -> Result<bool, Error> {
-    let mut size = [0u8; 2];
-    File::open(image)
-        .and_then(|file| file.read_exact_at(&mut size, 1024 + 88))
-        .map_err(io_error("read", image))?;
-    Ok(u16::from_le_bytes(size) > 128)
-}
-
-/// `mtime_extra`: nanoseconds above two bits of the seconds' next digits.
-fn extra(metadata: &Metadata) -> u64 {
-    let seconds = metadata.mtime();
-    let low = i64::from(seconds as i32);
-    let epoch = ((seconds - low) >> 32) as u64 & 3;
-    (metadata.mtime_nsec() as u64) << 2 | epoch
-}
-
-fn times(script: &mut Vec<u8>, tree: &Path, root: &Metadata) -> Result<(), Error> {
-    let mut done = std::collections::HashSet::new();
-    command(
-        script,
-        &[b"sif", b"/", b"mtime_extra"],
-        &extra(root).to_string(),
-    );
-    for item in walkdir::WalkDir::new(tree).min_depth(1).sort_by_file_name() {
-        let item = item.map_err(|error| walk_error(tree, error))?;
-        let metadata = item.metadata().map_err(|error| walk_error(tree, error))?;
-        let extra = extra(&metadata);
-        let path = inside(item.path().strip_prefix(tree).unwrap_or(item.path()));
-        // debugfs reads lines: such a name only loses the fraction of its time.
-        if extra == 0 || path.contains(&b'\n') {
-            continue;
-        }
-        let linked = metadata.nlink() > 1 && !metadata.is_dir();
-        if !linked || done.insert(metadata.ino()) {
-            command(script, &[b"sif", &path, b"mtime_extra"], &extra.to_string());
-        }
-    }
-    Ok(())
 }
 
 /// Replaces placeholders: mknod makes a new inode, and further names of the

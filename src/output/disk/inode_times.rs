@@ -7,19 +7,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::inodes::{crc32c, u16_at, Filesystem, INODE_UNINIT, MAGIC, SUPERBLOCK};
 use crate::output::error::io_error;
 use crate::output::Error;
-
-const SUPERBLOCK: u64 = 1024;
-const MAGIC: u16 = 0xef53;
-const INCOMPAT_META_BG: u32 = 0x10;
-const INCOMPAT_64BIT: u32 = 0x80;
-const INCOMPAT_CSUM_SEED: u32 = 0x2000;
-const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
-/// `bg_flags`: no inode of the group is in use, and its bitmap is not written.
-const INODE_UNINIT: u16 = 1;
-/// Bytes of an inode before the fields that `i_extra_isize` counts.
-const OLD_INODE: usize = 128;
 
 /// Sets access, change and creation of every inode in use to `epoch`, and the
 /// bytes ever written to 0: they depend on what a tool finds in its cache.
@@ -32,96 +22,17 @@ pub(super) fn set(image: &Path, epoch: u32) -> Result<(), Error> {
         .map_err(io_error("set the times of inodes in", image))
 }
 
-struct Filesystem {
-    uuid: [u8; 16],
-    /// Bytes of a block.
-    block: u64,
-    first_block: u64,
-    blocks_per_group: u64,
-    groups: u64,
-    inodes_per_group: u64,
-    inode_size: usize,
-    descriptors: u64,
-    descriptor_size: usize,
-    /// Where checksums of inodes start from, if there are any.
-    seed: Option<u32>,
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16
-}
-
 impl Filesystem {
-    fn read(file: &File) -> io::Result<Filesystem> {
-        let mut superblock = [0u8; 1024];
-        file.read_exact_at(&mut superblock, SUPERBLOCK)?;
-        let word = |at| u32_at(&superblock, at);
-        let (incompat, ro_compat) = (word(96), word(100));
-        let block = 1024u64.checked_shl(word(24)).unwrap_or(0);
-        let inodes_per_group = word(40);
-        // With META_BG descriptors are elsewhere; only `-O meta_bg` makes that.
-        if u16_at(&superblock, 56) != MAGIC
-            || incompat & INCOMPAT_META_BG != 0
-            || inodes_per_group == 0
-            || block == 0
-        {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let inode_size = match word(76) {
-            0 => OLD_INODE,
-            _ => usize::from(u16_at(&superblock, 88)),
-        };
-        let descriptor_size = match incompat & INCOMPAT_64BIT {
-            0 => 32,
-            _ => usize::from(u16_at(&superblock, 254)),
-        };
-        let mut uuid = [0u8; 16];
-        uuid.copy_from_slice(&superblock[104..120]);
-        let seed = match (
-            ro_compat & RO_COMPAT_METADATA_CSUM,
-            incompat & INCOMPAT_CSUM_SEED,
-        ) {
-            (0, _) => None,
-            (_, 0) => Some(crc32c(u32::MAX, &uuid)),
-            _ => Some(word(624)),
-        };
-        Ok(Filesystem {
-            uuid,
-            block,
-            first_block: word(20).into(),
-            blocks_per_group: word(32).into(),
-            groups: u64::from(word(0).div_ceil(inodes_per_group)),
-            inodes_per_group: inodes_per_group.into(),
-            inode_size: inode_size.max(OLD_INODE),
-            descriptors: (u64::from(word(20)) + 1) * block,
-            descriptor_size: descriptor_size.max(32),
-            seed,
-        })
-    }
-
     fn set(&self, file: &File, epoch: u32) -> io::Result<()> {
         for group in 0..self.groups {
             self.forget_writes(file, group)?;
-            let mut descriptor = vec![0u8; self.descriptor_size];
-            let at = self.descriptors + group * self.descriptor_size as u64;
-            file.read_exact_at(&mut descriptor, at)?;
+            let descriptor = self.descriptor(file, group)?;
             if u16_at(&descriptor, 18) & INODE_UNINIT != 0 {
                 continue;
             }
-            let place = |low, high| {
-                let high = match self.descriptor_size >= 64 {
-                    true => u32_at(&descriptor, high),
-                    false => 0,
-                };
-                (u64::from(high) << 32 | u64::from(u32_at(&descriptor, low))) * self.block
-            };
             let mut bitmap = vec![0u8; (self.inodes_per_group as usize).div_ceil(8)];
-            file.read_exact_at(&mut bitmap, place(4, 36))?;
-            let table = place(8, 40);
+            file.read_exact_at(&mut bitmap, self.place(&descriptor, 4, 36))?;
+            let table = self.place(&descriptor, 8, 40);
             for index in 0..self.inodes_per_group {
                 let byte = bitmap[(index / 8) as usize];
                 if byte >> (index % 8) & 1 == 1 {
@@ -170,75 +81,21 @@ impl Filesystem {
         put(12, epoch);
         // Seconds are signed: two bits of the extra field say what to add.
         let extra = epoch >> 31;
-        let end = match self.inode_size > OLD_INODE {
-            true => OLD_INODE + usize::from(u16_at(&inode, OLD_INODE)),
-            false => OLD_INODE,
-        };
+        let end = self.end_of(&inode);
         let fields = [(132, extra), (140, extra), (144, epoch), (148, extra)];
         for (field, value) in fields {
-            if field + 4 <= end.min(self.inode_size) {
+            if field + 4 <= end {
                 inode[field..field + 4].copy_from_slice(&value.to_le_bytes());
             }
         }
-        if let Some(seed) = self.seed {
-            sign(&mut inode, seed, number, end);
-        }
-        file.write_all_at(&inode, at)
+        self.write(file, at, number, &mut inode)
     }
-}
-
-/// Puts the checksum of an inode where it belongs: over its number, generation
-/// and bytes, with the checksum's own as zeros.
-fn sign(inode: &mut [u8], seed: u32, number: u32, end: usize) {
-    const LOW: usize = 124;
-    const HIGH: usize = 130;
-    let has_high = end >= HIGH + 2;
-    inode[LOW..LOW + 2].fill(0);
-    if has_high {
-        inode[HIGH..HIGH + 2].fill(0);
-    }
-    let sum = crc32c(seed, &number.to_le_bytes());
-    let sum = crc32c(sum, &inode[100..104]);
-    let sum = crc32c(sum, inode);
-    inode[LOW..LOW + 2].copy_from_slice(&(sum as u16).to_le_bytes());
-    if has_high {
-        inode[HIGH..HIGH + 2].copy_from_slice(&((sum >> 16) as u16).to_le_bytes());
-    }
-}
-
-/// CRC-32C without the inversions at start and end, as ext4 has it.
-fn crc32c(start: u32, bytes: &[u8]) -> u32 {
-    const TABLE: [u32; 256] = table();
-    bytes.iter().fold(start, |sum, byte| {
-        TABLE[usize::from(sum as u8 ^ byte)] ^ (sum >> 8)
-    })
-}
-
-const fn table() -> [u32; 256] {
-    let mut table = [0u32; 256];
-    let mut index = 0;
-    while index < 256 {
-        let mut value = index as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            value = (value >> 1) ^ (0x82f6_3b78 & (value & 1).wrapping_neg());
-            bit += 1;
-        }
-        table[index] = value;
-        index += 1;
-    }
-    table
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::output::testing::bash;
-
-    #[test]
-    fn the_checksum_is_the_standard_one() {
-        assert_eq!(!crc32c(u32::MAX, b"123456789"), 0xe306_9283);
-    }
 
     #[test]
     fn all_times_are_set_and_fsck_finds_no_fault() {

@@ -18,7 +18,9 @@ use super::Error;
 mod attributes;
 mod btrfs;
 mod ext;
+mod fractions;
 mod inode_times;
+mod inodes;
 mod sparse;
 mod vfat;
 
