@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::error::Error;
+use super::lane::Lane;
 use super::layers::Keeper;
 use super::output::Log;
 use super::spawn::{self, Invocation};
@@ -43,6 +44,10 @@ pub(crate) struct Context {
     pub(crate) layers: Option<Keeper>,
     /// As `Session::reproducible`.
     pub(crate) reproducible: Option<Reproducible>,
+    /// Number of the step that runs.
+    pub(crate) step: usize,
+    /// What runs beside it.
+    pub(crate) lane: Lane,
 }
 
 /// Block devices of the image.

@@ -43,13 +43,16 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
         Step::FinaliseTarget { keep_link, logs } => finalise::finalise(context, keep_link, logs),
         Step::ClampTimes { epoch } => clamp::clamp(context, epoch),
         Step::EndStrayProcesses => stray::end_processes(context),
-        Step::PackArchive { archive, output } => pack::pack_archive(context, &archive, &output),
+        Step::PackArchive { archive, output } => pack::pack_archive(context, archive, &output),
         Step::Gzip {
             program,
             input,
             output,
             remove_input,
-        } => pack::gzip(context, &program, &input, &output, remove_input),
+        } => {
+            pack::gzip(context, program, &input, &output, remove_input);
+            Ok(())
+        }
         Step::AssembleDisk { layout, disk } => pack::assemble(context, &layout, disk),
         Step::ConvertDisk {
             disk,

@@ -39,6 +39,7 @@ mod handoff;
 mod hooks;
 mod inside;
 mod install;
+mod lane;
 mod layers;
 mod measure;
 mod merge;
@@ -60,6 +61,7 @@ pub mod vm;
 use channel::Channel;
 use context::Context;
 use error::Error;
+use lane::{Failed, Lane};
 use layers::Keeper;
 use output::Log;
 use variables::Variables;
@@ -115,24 +117,27 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
         devices: None,
         layers,
         reproducible: session.reproducible,
+        step: 0,
+        lane: Lane::default(),
     };
     let steps = session.steps;
-    let mut running = 0;
     let (python, cache) = (session.python.as_deref(), session.own_cache.as_ref());
     let result = prepare(&mut context, python, cache).and_then(|()| {
-        steps.iter().enumerate().try_for_each(|(index, step)| {
-            running = index;
-            execute(&mut context, index, step.clone())
-        })
+        let mut steps = steps.iter().enumerate();
+        steps.try_for_each(|(index, step)| execute(&mut context, index, step.clone()))?;
+        settle(&mut context)
     });
     let end = match result {
         Ok(()) => FromAgent::Finished,
         Err(error) => {
+            let failed = context.step;
             if let Some(output) = &session.rescue {
-                rescue(&mut context, &steps, running, output);
+                // What is whole is kept, too; what is not has been told already.
+                let _ = context.lane.settle();
+                rescue(&mut context, &steps, failed, output);
             }
             FromAgent::Failed {
-                failure: error.into_failure(running),
+                failure: error.into_failure(failed),
             }
         }
     };
@@ -169,7 +174,19 @@ fn prepare(
     }
 }
 
+/// Waits for what runs beside the steps.
+fn settle(context: &mut Context) -> Result<(), Error> {
+    context.lane.settle().map_err(|Failed { step, error }| {
+        context.step = step;
+        error.into()
+    })
+}
+
 fn execute(context: &mut Context, index: usize, step: Step) -> Result<(), Error> {
+    if context.lane.has_failed() || !Lane::allows(&step) {
+        settle(context)?;
+    }
+    context.step = index;
     context.log.send(&FromAgent::StepStarted { index })?;
     let began = Instant::now();
     let runs_apt = matches!(step, Step::RunHooks { .. } | Step::InstallPackages { .. });

@@ -1,6 +1,5 @@
 //! Outputs of the build: the adapter between steps and [`crate::output`].
 
-use std::fs;
 use std::path::Path;
 
 use super::context::Context;
@@ -21,37 +20,34 @@ pub(crate) fn nodes() -> Result<NodeRegistry, Error> {
     NodeRegistry::load(Path::new(paths::NODES))
 }
 
-/// Packs the target as it is mounted.
+/// Packs the target as it is mounted, beside what comes next.
 pub(crate) fn pack_archive(
     context: &mut Context,
-    kind: &Archive,
+    kind: Archive,
     output: &str,
 ) -> Result<(), AgentError> {
     let output = context.output_dir.join(output);
     let epoch = context.reproducible.as_ref().map(|wanted| wanted.epoch);
-    Ok(archive::pack(
-        kind,
-        &context.target(),
-        &output,
-        &nodes()?,
-        epoch,
-    )?)
+    let (target, nodes) = (context.target(), nodes()?);
+    context.lane.push(context.step, move || {
+        archive::pack(&kind, &target, &output, &nodes, epoch)
+    });
+    Ok(())
 }
 
-/// Compresses a file of the output directory.
+/// Compresses a file of the output directory, beside what comes next.
 pub(crate) fn gzip(
     context: &mut Context,
-    program: &str,
+    program: String,
     input: &str,
     output: &str,
     remove_input: bool,
-) -> Result<(), AgentError> {
+) {
     let input = context.output_dir.join(input);
-    convert::gzip(program, &input, &context.output_dir.join(output))?;
-    if remove_input {
-        fs::remove_file(&input).map_err(AgentError::io("remove", &input))?;
-    }
-    Ok(())
+    let output = context.output_dir.join(output);
+    context.lane.push(context.step, move || {
+        convert::gzip(&program, &input, &output, remove_input)
+    });
 }
 
 /// Makes the raw disk from the trees of its filesystems.

@@ -9,6 +9,7 @@ use thiserror::Error as ThisError;
 
 use crate::driver::layers::store::{age, Listed, Store};
 use crate::error::{Error, Explain};
+use crate::report::now;
 use crate::request::LAYERS_DIRECTORY;
 
 use super::answered;
@@ -109,6 +110,5 @@ fn table(directory: &Path, listed: &[Listed]) -> String {
 }
 
 fn seconds_since(then: u64) -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |now| now.as_secs()).saturating_sub(then)
+    now().saturating_sub(then)
 }

@@ -89,8 +89,13 @@ fn hash<D: Digest>(receiver: Receiver<Arc<Vec<u8>>>, stop: &AtomicBool) -> Strin
         }
         state.update(buffer.as_slice());
     }
-    let digest = state.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(state.finalize())
+}
+
+/// A digest as tools and names write it.
+pub fn hexadecimal(digest: impl AsRef<[u8]>) -> String {
+    let bytes = digest.as_ref().iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The line of a checksum file. As coreutils do, a backslash in front tells

@@ -71,10 +71,11 @@ fn arguments<'a>(
 }
 
 /// `$PROGRAM -9 < input > output`; the program may have arguments of its own.
+/// The input may be removed afterwards.
 ///
 /// # Errors
 /// A missing or failing program; `output` may be incomplete then.
-pub fn gzip(program: &str, input: &Path, output: &Path) -> Result<(), Error> {
+pub fn gzip(program: &str, input: &Path, output: &Path, remove_input: bool) -> Result<(), Error> {
     let mut words = program.split_whitespace();
     let name = words.next().unwrap_or("gzip");
     let package = match name.rsplit('/').next() {
@@ -86,7 +87,11 @@ pub fn gzip(program: &str, input: &Path, output: &Path) -> Result<(), Error> {
     let source = File::open(input).map_err(io_error("open", input))?;
     let target = File::create(output).map_err(io_error("create", output))?;
     let done = tool.files(Some(source), Some(target)).run();
-    done.map(drop).map_err(|error| error.writing(output))
+    done.map_err(|error| error.writing(output))?;
+    match remove_input {
+        true => std::fs::remove_file(input).map_err(io_error("remove", input)),
+        false => Ok(()),
+    }
 }
 
 /// Moves the raw disk to `output`, across filesystems too; holes stay holes.
@@ -169,7 +174,11 @@ mod tests {
             error.to_string().contains("Unknown file format 'nonsense'"),
             "{error}"
         );
-        gzip("gzip -n", &path("raw"), &path("raw.gz")).unwrap();
+        std::fs::copy(path("raw"), path("copy")).unwrap();
+        gzip("gzip -n", &path("raw"), &path("raw.gz"), false).unwrap();
+        assert!(path("raw").exists());
+        gzip("gzip -n", &path("copy"), &path("copy.gz"), true).unwrap();
+        assert!(path("copy.gz").exists() && !path("copy").exists());
         let unpacked = Command::new("gzip")
             .arg("-dc")
             .arg(path("raw.gz"))

@@ -4,6 +4,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
+/// The present, in seconds since 1970.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
 /// `time` as `YYYY-MM-DD HH:MM:SS.mmm` in UTC, the form of upstream's
 /// `outfilter.py`. Milliseconds are cut, not rounded.
 pub fn utc_stamp(time: SystemTime) -> String {

@@ -6,7 +6,7 @@ mod log;
 mod messages;
 mod timings;
 
-pub use clock::utc_stamp;
+pub use clock::{now, utc_stamp};
 pub use failure::{BuildFailure, LogPlace};
 pub use log::{LogError, LogWriter};
 pub use messages::{Messages, MessagesError};

@@ -13,6 +13,7 @@ use walkdir::WalkDir;
 
 use crate::driver::error::Error;
 use crate::elements::{Element, Phase};
+use crate::output::checksum::hexadecimal;
 use crate::plan::{mentions, Plan, Step};
 use crate::request::BuildRequest;
 
@@ -90,7 +91,7 @@ pub(super) fn gather(request: &BuildRequest, plan: &Plan) -> Result<Inputs, Erro
     }
     digests.insert(
         "the options".to_owned(),
-        hex(Sha256::digest(format!(
+        hexadecimal(Sha256::digest(format!(
             "{:?}",
             (plan.network, plan.metadata_service)
         ))),
@@ -114,12 +115,15 @@ fn variables(
     for (name, value) in plan.environment(request) {
         let name = name.to_string_lossy();
         if !is_of_session(&name) || texts.mention(&name) {
-            let digest = hex(Sha256::digest(value.as_bytes()));
+            let digest = hexadecimal(Sha256::digest(value.as_bytes()));
             digests.insert(format!("variable {name}"), digest);
         }
     }
     for (name, value) in engine.into_iter().flatten() {
-        digests.insert(format!("variable {name}"), hex(Sha256::digest(value)));
+        digests.insert(
+            format!("variable {name}"),
+            hexadecimal(Sha256::digest(value)),
+        );
     }
 }
 
@@ -160,7 +164,7 @@ impl Texts {
             OsStr::new(""),
             &Content::Link(excluded.join(" ").into()),
         );
-        Ok(hex(state.finalize()))
+        Ok(hexadecimal(state.finalize()))
     }
 
     fn mention(&self, name: &str) -> bool {
@@ -225,7 +229,7 @@ fn stamps_below(path: &Path) -> String {
             found.mtime_nsec()
         ));
     }
-    hex(state.finalize())
+    hexadecimal(state.finalize())
 }
 
 /// Digest of the running program, which has all helpers.
@@ -237,7 +241,7 @@ fn own_digest() -> Result<String, Error> {
 fn digest_of_file(path: &Path) -> io::Result<String> {
     let mut state = Sha256::new();
     io::copy(&mut File::open(path)?, &mut state)?;
-    Ok(hex(state.finalize()))
+    Ok(hexadecimal(state.finalize()))
 }
 
 fn unreadable(path: &Path, source: io::Error) -> Error {
@@ -245,12 +249,6 @@ fn unreadable(path: &Path, source: io::Error) -> Error {
         what: format!("read {}", path.display()),
         source,
     }
-}
-
-/// A digest as it is written in names.
-pub(super) fn hex(digest: impl AsRef<[u8]>) -> String {
-    let bytes = digest.as_ref().iter();
-    bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -9,10 +9,11 @@ use walkdir::WalkDir;
 
 use crate::driver::error::Error;
 use crate::elements::Hook;
+use crate::output::checksum::hexadecimal;
 use crate::plan::{Phase, Plan, Step};
 use crate::protocol::LayerPoint;
 
-use super::inputs::{add, content_of, hex, Inputs};
+use super::inputs::{add, content_of, Inputs};
 
 /// Every hook after which the state of the target can be told by a key, in running
 /// order. Those of the first appliance: another one gets the hooks tree as it is.
@@ -45,12 +46,12 @@ struct Chain(String);
 impl Chain {
     fn new(inputs: &Inputs) -> Result<Chain, Error> {
         let text = serde_json::to_string(&inputs.digests).map_err(not_json)?;
-        Ok(Chain(hex(Sha256::digest(text))))
+        Ok(Chain(hexadecimal(Sha256::digest(text))))
     }
 
     fn step(&mut self, step: &Step) -> Result<(), Error> {
         let text = serde_json::to_string(step).map_err(not_json)?;
-        self.0 = hex(Sha256::digest(format!("{} {text}", self.0)));
+        self.0 = hexadecimal(Sha256::digest(format!("{} {text}", self.0)));
         Ok(())
     }
 
@@ -68,12 +69,12 @@ impl Chain {
         for path in beside(plan, phase, &hooks)? {
             add(&mut state, path.as_os_str(), &content_of(&path)?);
         }
-        self.0 = hex(state.finalize());
+        self.0 = hexadecimal(state.finalize());
         for hook in hooks {
             let mut state = Sha256::new();
             state.update(&self.0);
             add(&mut state, OsStr::new(&hook.name), &content_of(&hook.path)?);
-            self.0 = hex(state.finalize());
+            self.0 = hexadecimal(state.finalize());
             points.push(LayerPoint {
                 phase,
                 hook: hook.name.clone(),

@@ -6,11 +6,10 @@ mod keys;
 pub mod store;
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::plan::{begin_with_layer, Plan, Share};
 use crate::protocol::{self, KeptLayer, LayerPoint};
-use crate::report::LogWriter;
+use crate::report::{now, LogWriter};
 use crate::request::{BuildRequest, LayerOptions};
 
 use super::error::{self, Error};
@@ -192,9 +191,4 @@ impl Layers {
             Err(error) => log.say(&format!("WARNING safedib: {error}")),
         }
     }
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }

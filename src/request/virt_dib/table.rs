@@ -251,7 +251,7 @@ options! {
         "size of the disk: a number and b (bytes), K, M or G";
     SkipBase: ["skip-base"], NONE, Last, "", Some(Counterpart::SkipBase), "elements",
         "do not add the element 'base'";
-    Smp: ["smp"], Value::Required("vcpus"), Last, "the host's processors, at most 8", Some(Counterpart::Smp), "machine.processors",
+    Smp: ["smp"], Value::Required("vcpus"), Last, "the host's processors, at most 8; 1 without KVM", Some(Counterpart::Smp), "machine.processors",
         "processors of the microvm appliance";
     Uncompressed: ["u"], NONE, Last, "", Some(Counterpart::Uncompressed), "compress",
         "do not compress qcow2 images";
