@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use common::machine::machine;
@@ -278,20 +279,58 @@ fn hints_name_the_options_of_this_command() {
     assert!(!outcome.stderr.contains("--image-size"), "{outcome}");
 }
 
+/// What stands for qemu, for the words of LIBGUESTFS_HV.
+fn hypervisor(run: &Run, text: &str) -> PathBuf {
+    let path = run.home().join("hv");
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&path, mode).unwrap();
+    path
+}
+
+#[test]
+fn a_machine_whose_processor_stands_still_is_started_again() {
+    let Some(_machine) = machine() else { return };
+    for caller in callers() {
+        let run = build(&caller, "tar");
+        let log = run.home().join("hv.log");
+        // The stall and the silence are those of qemu 10.0 that were seen.
+        let hv = hypervisor(
+            &run,
+            &format!(
+                "again=$(test -e {0} && echo yes)
+                 echo \"$@\" >> {0}
+                 [ \"$again\" ] && exec qemu-system-x86_64 \"$@\"
+                 echo '[   22.7] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:'
+                 exec sleep 1000",
+                log.display()
+            ),
+        );
+        let run = run
+            .env("DIB_APPLIANCE", "microvm")
+            .env("LIBGUESTFS_HV", &hv)
+            .env("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg")
+            .args(["safedib-one-file"]);
+        let outcome = run.run().success();
+        let text = "starting the machine again: a processor of the machine stood still";
+        assert!(outcome.stdout.contains(text), "{outcome}");
+        let starts = fs::read_to_string(log).unwrap();
+        assert_eq!(starts.matches(" -smp 1 ").count(), 2, "{starts}");
+    }
+}
+
 #[test]
 fn the_variables_of_libguestfs_shape_the_machine() {
     let Some(_machine) = machine() else { return };
     let caller = &callers()[0];
     let run = build(caller, "tar");
-    let (hv, big) = (run.home().join("hv"), run.tmp().join("big"));
+    let big = run.tmp().join("big");
     let log = run.home().join("hv.log");
     let script = format!(
-        "#!/bin/sh\necho \"$@\" >> {}\nexec qemu-system-x86_64 \"$@\"\n",
+        "echo \"$@\" >> {}\nexec qemu-system-x86_64 \"$@\"",
         log.display()
     );
-    fs::write(&hv, script).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&hv, mode).unwrap();
+    let hv = hypervisor(&run, &script);
     fs::create_dir(&big).unwrap();
     run.give(&big);
     let run = run
