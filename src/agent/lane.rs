@@ -95,10 +95,6 @@ mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
 
-    fn error() -> Error {
-        Error::Ended
-    }
-
     #[test]
     fn work_is_done_in_order_and_beside() {
         let done = Arc::new(Mutex::new(Vec::new()));
@@ -126,7 +122,7 @@ mod tests {
     #[test]
     fn the_first_failure_is_told_with_its_step() {
         let mut lane = Lane::default();
-        lane.push(7, || Err(error()));
+        lane.push(7, || Err(Error::Ended));
         lane.push(8, || panic!("this has no archive to compress"));
         let failed = lane.settle().unwrap_err();
         assert_eq!(failed.step, 7);

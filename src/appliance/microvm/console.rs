@@ -49,8 +49,7 @@ impl Console {
             .map(str::trim_end)
             .filter(|line| !line.is_empty())
             .collect();
-        let stalled = lines.iter().any(|line| line.contains(STALL));
-        let cause = cause(&lines).or(stalled.then_some(Cause::Stalled));
+        let cause = cause(&lines);
         // A panic is told first and its registers and trace follow.
         let told = lines
             .iter()
@@ -80,7 +79,8 @@ impl Console {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&kept);
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-        let cause = cause(&lines)?;
+        // A stall may have passed, and is then no reason of anything.
+        let cause = cause(&lines).filter(|cause| *cause != Cause::Stalled)?;
         let said = lines
             .iter()
             .find(|line| signs(cause).iter().any(|sign| line.contains(sign)))?;
@@ -97,7 +97,13 @@ const STALL: &str = "detected stalls on CPUs/tasks";
 
 /// In this order: a machine without memory may panic too, and a disk that fails
 /// may be the reason of either.
-const CAUSES: [Cause; 4] = [Cause::Memory, Cause::Panic, Cause::Disk, Cause::ImageDisk];
+const CAUSES: [Cause; 5] = [
+    Cause::Memory,
+    Cause::Panic,
+    Cause::Disk,
+    Cause::ImageDisk,
+    Cause::Stalled,
+];
 
 /// What the kernel writes. Disks have the order in which qemu has them: the
 /// root's and the scratch disk are in TMP_DIR, the image's beside its outputs.

@@ -31,10 +31,19 @@ pub(super) fn set(image: &Path, tree: &Path) -> Result<(), Error> {
     let file = File::options().read(true).write(true).open(image);
     file.and_then(|file| {
         let filesystem = Filesystem::read(&file)?;
-        match filesystem.inode_size > OLD_INODE {
-            true => Walk { filesystem, file }.all(tree),
-            false => Ok(()),
+        if filesystem.inode_size == OLD_INODE {
+            return Ok(());
         }
+        let tables = (0..filesystem.groups).map(|group| {
+            let descriptor = filesystem.descriptor(&file, group)?;
+            Ok(filesystem.place(&descriptor, 8, 40))
+        });
+        Walk {
+            tables: tables.collect::<io::Result<_>>()?,
+            filesystem,
+            file,
+        }
+        .all(tree)
     })
     .map_err(io_error("set the times of files in", image))
 }
@@ -49,6 +58,8 @@ fn extra(metadata: &Metadata) -> u32 {
 
 struct Walk {
     filesystem: Filesystem,
+    /// Where the inodes of each group are.
+    tables: Vec<u64>,
     file: File,
 }
 
@@ -95,11 +106,10 @@ impl Walk {
     fn place_of(&self, number: u32) -> io::Result<u64> {
         let index = u64::from(number).checked_sub(1).ok_or_else(broken)?;
         let group = index / self.filesystem.inodes_per_group;
-        if group >= self.filesystem.groups {
-            return Err(broken());
-        }
-        let descriptor = self.filesystem.descriptor(&self.file, group)?;
-        let table = self.filesystem.place(&descriptor, 8, 40);
+        let table = usize::try_from(group)
+            .ok()
+            .and_then(|at| self.tables.get(at));
+        let table = table.ok_or_else(broken)?;
         let within = index % self.filesystem.inodes_per_group;
         Ok(table + within * self.filesystem.inode_size as u64)
     }
@@ -265,6 +275,7 @@ mod tests {
             "-t ext3 -I 256 -b 1024",
             "-t ext2 -I 256 -O ^dir_index",
             "-t ext4 -b 65536",
+            "-t ext4 -b 1024 -g 1024 -O meta_bg,^resize_inode",
         ] {
             let mkfs = format!(
                 "rm -f image; truncate -s 200M image; mke2fs -qF {options} -d tree image 2>&1"

@@ -110,6 +110,7 @@ mod tests {
             "-t ext4 -O ^metadata_csum,uninit_bg",
             "-t ext3 -I 128",
             "-t ext4 -b 1024 -g 1024 -N 4000",
+            "-t ext4 -b 1024 -g 1024 -N 4000 -O meta_bg,^resize_inode",
         ] {
             bash(
                 directory.path(),

@@ -8,9 +8,11 @@ use std::os::unix::fs::FileExt;
 pub(super) const SUPERBLOCK: u64 = 1024;
 /// What tells a superblock.
 pub(super) const MAGIC: u16 = 0xef53;
+const COMPAT_SPARSE_SUPER2: u32 = 0x200;
 const INCOMPAT_META_BG: u32 = 0x10;
 const INCOMPAT_64BIT: u32 = 0x80;
 const INCOMPAT_CSUM_SEED: u32 = 0x2000;
+const RO_COMPAT_SPARSE_SUPER: u32 = 1;
 const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
 /// `bg_flags`: no inode of the group is in use, and its bitmap is not written.
 pub(super) const INODE_UNINIT: u16 = 1;
@@ -28,9 +30,38 @@ pub(super) struct Filesystem {
     pub(super) inodes_per_group: u64,
     pub(super) inode_size: usize,
     descriptors: u64,
-    pub(super) descriptor_size: usize,
+    descriptor_size: usize,
+    /// From this block of descriptors on, each is in the groups that it describes.
+    first_meta: Option<u64>,
+    copies: Copies,
     /// Where checksums of inodes start from, if there are any.
     pub(super) seed: Option<u32>,
+}
+
+/// Which groups beside the first begin with a copy of the superblock.
+enum Copies {
+    All,
+    /// The second, and those whose number is a power of 3, 5 or 7.
+    Sparse,
+    Two([u64; 2]),
+}
+
+impl Copies {
+    fn has(&self, group: u64) -> bool {
+        let power_of = |base: u64| {
+            let mut power = base;
+            while power < group {
+                power *= base;
+            }
+            power == group
+        };
+        match self {
+            _ if group == 0 => true,
+            Copies::All => true,
+            Copies::Sparse => group == 1 || [3, 5, 7].into_iter().any(power_of),
+            Copies::Two(groups) => groups.contains(&group),
+        }
+    }
 }
 
 /// A number of the image.
@@ -55,12 +86,7 @@ impl Filesystem {
         let (incompat, ro_compat) = (word(96), word(100));
         let block = 1024u64.checked_shl(word(24)).unwrap_or(0);
         let inodes_per_group = word(40);
-        // With META_BG descriptors are elsewhere; only `-O meta_bg` makes that.
-        if u16_at(&superblock, 56) != MAGIC
-            || incompat & INCOMPAT_META_BG != 0
-            || inodes_per_group == 0
-            || block == 0
-        {
+        if u16_at(&superblock, 56) != MAGIC || inodes_per_group == 0 || block == 0 {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let inode_size = match word(76) {
@@ -81,6 +107,13 @@ impl Filesystem {
             (_, 0) => Some(crc32c(u32::MAX, &uuid)),
             _ => Some(word(624)),
         };
+        let sparse = ro_compat & RO_COMPAT_SPARSE_SUPER != 0;
+        let copies = match (word(92) & COMPAT_SPARSE_SUPER2, sparse) {
+            (0, true) => Copies::Sparse,
+            (0, false) => Copies::All,
+            _ => Copies::Two([word(588).into(), word(592).into()]),
+        };
+        let meta = incompat & INCOMPAT_META_BG != 0;
         Ok(Filesystem {
             uuid,
             block,
@@ -91,17 +124,30 @@ impl Filesystem {
             inode_size: inode_size.max(OLD_INODE),
             descriptors: (u64::from(word(20)) + 1) * block,
             descriptor_size: descriptor_size.max(32),
+            first_meta: meta.then(|| word(260).into()),
+            copies,
             seed,
         })
     }
 
-    /// The descriptor of a group.
+    /// The descriptor of a group. With `-O meta_bg` those of as many groups as
+    /// have room in a block are in the first of these groups.
     ///
     /// # Errors
     /// Reading.
     pub(super) fn descriptor(&self, file: &File, group: u64) -> io::Result<Vec<u8>> {
         let mut descriptor = vec![0u8; self.descriptor_size];
-        let at = self.descriptors + group * self.descriptor_size as u64;
+        let size = self.descriptor_size as u64;
+        let per_block = (self.block / size).max(1);
+        let leader = group / per_block * per_block;
+        let at = match self.first_meta {
+            Some(first) if group / per_block >= first => {
+                let behind = u64::from(self.copies.has(leader));
+                let block = self.first_block + leader * self.blocks_per_group + behind;
+                block * self.block + (group - leader) * size
+            }
+            _ => self.descriptors + group * size,
+        };
         file.read_exact_at(&mut descriptor, at)?;
         Ok(descriptor)
     }
