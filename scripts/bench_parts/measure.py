@@ -41,9 +41,18 @@ class Figures:
     # The most that our processes have together (Pss), and the most of a single one.
     memory: object = None
     largest: object = None
+    # Processors that were busy with what is not of the run, kernel threads that write for it included.
+    others: object = None
     # Of the first command: when it began (seconds since 1970) and what it printed.
     began: float = 0.0
     log: str = ""
+
+
+def busy():
+    """Processor time of the whole machine since its boot, what others took of it included."""
+    user, nice, system, _idle, _wait, irq, softirq, steal = map(
+        int, read("/proc/stat").split("\n", maxsplit=1)[0].split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def adopt_orphans():
@@ -243,7 +252,7 @@ def measure(commands, work, binary=None):
     device = device_writes(work)
     group, processes = Group(), []
     figures = Figures(0.0, began=time.time())
-    begin = time.monotonic()
+    begin, before = time.monotonic(), busy()
     try:
         with group:
             processes = [start(command) for command in commands]
@@ -256,6 +265,9 @@ def measure(commands, work, binary=None):
     finally:
         reap()
         figures.cpu = group.close()
+    if figures.cpu is not None:
+        taken = busy() - before - figures.cpu
+        figures.others = max(0.0, taken) / (time.monotonic() - begin)
     figures.log = read(commands[0].log)
     if device is not None:
         figures.device_bytes = device_writes(work) - device

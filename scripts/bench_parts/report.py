@@ -4,8 +4,8 @@ from . import figures
 from .cases import FLOOR
 
 MIB = 1 << 20
-# Times the processors: the load that is not of our own making.
-BUSY = 1.5
+# Of the processors: as much may have been busy with other things.
+BUSY = 0.2
 CACHES = (
     "Each side has an image cache of its own, which a run that is not counted has filled: packages "
     "that elements cache by default come from there, all else from the mirror each time. "
@@ -143,12 +143,13 @@ class Report:
                 "for each further"]
         return table(head, rows) + "\n" + verdicts
 
-    def loads(self):
-        """How busy the machine was before runs, of which our own builds are a part."""
-        found = [run["load"] for results in self.runs.results.values() for run in results]
+    def others(self):
+        """How busy the machine was with what was not measured."""
+        found = [run["others"] for results in self.runs.results.values() for run in results]
+        found = [share for share in found if share is not None]
         if not found:
-            return "nothing was measured. "
-        text = f"load before runs {min(found):.1f} to {max(found):.1f}. "
+            return "how busy the machine was with other things is not known. "
+        text = f"processors busy with other things: {min(found):.2f} to {max(found):.2f}. "
         if max(found) > BUSY * self.facts["processors"]:
             text += "**The machine had other things to do: do not trust these figures.** "
         return text
@@ -156,7 +157,7 @@ class Report:
     def markdown(self):
         """Everything that a reader wants."""
         facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
-        text = f"# Speed\n\n{facts}; {self.loads()}{CACHES}\n"
+        text = f"# Speed\n\n{facts}; {self.others()}{CACHES}\n"
         if self.cases:
             text += f"\n## Bars\n\n{self.bars()}\n## Bounds\n\n{self.bounds()}"
             text += f"\n## Stages\n\n{self.stages()}"

@@ -1,6 +1,5 @@
 """Runs jobs in rounds, and keeps what they took."""
 
-import os
 import subprocess
 import sys
 
@@ -9,23 +8,18 @@ from .cases import FLOOR, OURS
 from .measure import BuildFailed, measure
 
 
-def load():
-    """How busy the machine is, by its average of one minute."""
-    return os.getloadavg()[0]
-
-
 def say(text):
     """Tells what goes on."""
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-def record(figures, before):
+def record(figures):
     """A run as JSON has it."""
     return {
         "seconds": figures.seconds,
         "cpu": figures.cpu,
         "device_bytes": figures.device_bytes,
-        "load": before,
+        "others": figures.others,
         "stages": stages.stages(figures.log, figures.began, figures.seconds),
         "tree": stages.tree_seconds(figures.log),
     }
@@ -90,7 +84,6 @@ class Runs:
             if job.late:
                 self.place.change_late(stamp)
             commands = self.place.commands(job, extra)
-        before = load()
-        result = record(measure(commands, self.place.work), before)
+        result = record(measure(commands, self.place.work))
         self.results.setdefault(job.key, []).append(result)
-        say(f"{job.key}: {result['seconds']:.2f} s (load {before:.1f})")
+        say(f"{job.key}: {result['seconds']:.2f} s")

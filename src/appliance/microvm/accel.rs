@@ -35,16 +35,20 @@ pub enum Kvm {
     Forbidden(&'static str),
 }
 
-/// What is known without starting a machine. `kernel` is what machines would
-/// start, if that is there already.
-pub(super) fn known(machine: &Machine, kernel: Option<&Path>, qemu: &Path) -> Kvm {
+/// What is known without starting a machine. `kernel` gives what machines would
+/// start, if that is there already; it is asked only if the device opens.
+pub(super) fn known(
+    machine: &Machine,
+    kernel: impl FnOnce() -> Option<PathBuf>,
+    qemu: &Path,
+) -> Kvm {
     if let Some(by) = machine.force_tcg {
         return Kvm::Forbidden(by);
     }
     if let Err(error) = OpenOptions::new().read(true).write(true).open(DEVICE) {
         return Kvm::Closed(error.to_string());
     }
-    let text = kernel.and_then(|kernel| fs::read_to_string(record(machine, kernel, qemu)).ok());
+    let text = kernel().and_then(|kernel| fs::read_to_string(record(machine, &kernel, qemu)).ok());
     match text.as_deref().map(str::trim) {
         None => Kvm::Untried,
         Some(WORKS) => Kvm::Works,
@@ -68,12 +72,13 @@ pub(super) fn choose(
     qemu: &Path,
     probe: &mut dyn FnMut() -> Result<(), Error>,
 ) -> Result<Choice, Error> {
-    let mut kvm = known(machine, Some(kernel), qemu);
+    let there = || Some(kernel.to_owned());
+    let mut kvm = known(machine, there, qemu);
     let _lock;
     if kvm == Kvm::Untried {
         // One build tries; others that begin meanwhile wait for the answer.
         _lock = cache::lock(&machine.cache, true)?;
-        kvm = known(machine, Some(kernel), qemu);
+        kvm = known(machine, there, qemu);
     }
     let why = match kvm {
         Kvm::Works => return Ok(works()),

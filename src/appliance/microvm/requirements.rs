@@ -59,7 +59,6 @@ pub fn check(machine: &Machine, network: bool) -> Result<(), Error> {
 
 /// What is known about KVM without starting a machine.
 pub fn kvm(machine: &Machine) -> Kvm {
-    let kernel = root::kernel_in_cache(machine);
     let qemu = qemu::find(machine).unwrap_or_default();
-    accel::known(machine, kernel.as_deref(), &qemu)
+    accel::known(machine, || root::kernel_in_cache(machine), &qemu)
 }

@@ -102,7 +102,7 @@ pub fn try_kvm(
     starter.choose(agent, place)?;
     Ok(accel::known(
         machine,
-        Some(&starter.root.kernel()),
+        || Some(starter.root.kernel()),
         &starter.program,
     ))
 }
