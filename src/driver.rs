@@ -1,10 +1,12 @@
 //! A request becomes files: elements, plan, appliance, outputs and log meet here.
 
 mod breaks;
+mod downloads;
 mod drive;
 mod error;
 mod exposed;
 mod finish;
+mod foreign;
 mod host;
 pub mod layers;
 mod machine;
@@ -18,12 +20,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::appliance::namespace::{self, Janitor};
-use crate::appliance::{microvm, Scratch, WorkDir};
+use crate::appliance::{microvm, probe_namespace, Scratch, WorkDir};
 use crate::error::tell;
 use crate::plan::{ApplianceKind, Plan};
 use crate::protocol::OwnCache;
 use crate::report::LogWriter;
-use crate::request::{BuildRequest, Generation};
+use crate::request::{ApplianceChoice, BuildRequest, Generation};
 
 use drive::Drive;
 pub use drive::DriveError;
@@ -70,16 +72,22 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     let probe = machine::Kvm::Probe;
     let abilities = machine::abilities(request, probe, &mut |line| log.say(line))?;
     let (plan, layers) = plan_and_layers(request, &abilities, &suffix)?;
-    announce(&plan, log);
+    announce(request, &plan, log);
     if request.log.verbose {
         tell!("{}", plan.to_string().trim_end());
     }
     if plan.uses(ApplianceKind::Namespace) {
-        namespace::check(plan.network)?;
+        match request.appliance {
+            // Whether it works was not asked for the choice.
+            ApplianceChoice::Namespace => probe_namespace(&own_binary()?, plan.network)?,
+            _ => namespace::check(plan.network)?,
+        }
     }
     machine::check_tools(request, &plan)?;
     exposed::refuse(request, &plan)?;
+    foreign::check(request, &plan)?;
     room::check_file_limit(&plan)?;
+    room::check_temporary(request)?;
     log.check()?;
     let drive = request.helper_drive.as_ref();
     let drive = drive.map(|drive| Drive::open(request, drive)).transpose()?;
@@ -133,7 +141,7 @@ fn run_with(
     }
 }
 
-fn announce(plan: &Plan, log: &mut LogWriter) {
+fn announce(request: &BuildRequest, plan: &Plan, log: &mut LogWriter) {
     let overrides = plan
         .overrides
         .iter()
@@ -156,6 +164,9 @@ fn announce(plan: &Plan, log: &mut LogWriter) {
         "Expanded element dependencies to: {}",
         plan.elements.names().join(" ")
     ));
+    for warning in downloads::warnings(request) {
+        log.say(&format!("WARNING safedib: {warning}"));
+    }
     for notice in &plan.notices {
         log.say(&format!("WARNING safedib: {notice}"));
     }

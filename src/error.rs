@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+mod near;
 mod setting;
 
 /// `eprintln!`, for a standard error that may be full, or whose reader may have
@@ -17,6 +18,7 @@ macro_rules! tell {
 }
 pub(crate) use tell;
 
+pub use near::{near, LONGEST_NAME};
 pub use setting::{Setting, Syntax};
 
 /// An error that can be shown to a user.

@@ -69,7 +69,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A directory of the caller that the build needs.
-    #[error("cannot use {} as {what}: {source}", directory.display())]
+    #[error("cannot use {} as {}: {source}", directory.display(), setting(what))]
     Directory {
         /// What it is for.
         what: &'static str,
@@ -112,6 +112,18 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// Hooks in the target are programs that nothing here runs.
+    #[error("ARCH is {arch}, but {} of {host} runs no programs of {arch}, which {hooks} of the hooks need: they run in the image", if *in_machine { "the microvm appliance" } else { "this host" })]
+    ForeignArchitecture {
+        /// The image's.
+        arch: String,
+        /// The host's, as `uname -m` has it.
+        host: String,
+        /// How many hooks there are in the target.
+        hooks: usize,
+        /// Some would run in a virtual machine, which has no emulators registered.
+        in_machine: bool,
+    },
     /// Any other operation on the host.
     #[error("cannot {what}: {source}")]
     Host {
@@ -120,6 +132,14 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
+}
+
+/// What the caller would set: a given TMPDIR goes before TMP_DIR.
+fn setting(what: &str) -> String {
+    match what {
+        TMP_DIR => Setting::TmpDir.to_string(),
+        what => what.to_owned(),
+    }
 }
 
 impl Error {
@@ -175,13 +195,20 @@ impl Explain for Error {
                 directory,
                 source,
             } => {
-                let what = match *what {
-                    TMP_DIR => Setting::TmpDir.to_string(),
-                    what => what.to_owned(),
-                };
-                let instead = format!("set {what} to a directory you own");
+                let instead = format!("set {} to a directory you own", setting(what));
                 Some(Setting::writable(directory, source, &instead))
             }
+            Error::ForeignArchitecture {
+                in_machine: true, ..
+            } => Some(format!(
+                "use {}, with qemu-user-static installed, or build on a machine of that \
+                 architecture",
+                Setting::Appliance("namespace")
+            )),
+            Error::ForeignArchitecture { arch, .. } => Some(format!(
+                "apt-get install qemu-user-static binfmt-support, which has the kernel run programs \
+                 of {arch} in an emulator, or build on a machine of that architecture"
+            )),
             Error::FileLimit { .. } => Some(Setting::larger_files()),
             Error::Failed(error) => error.hint(),
             Error::ApplianceDied { hint, .. } => Some(hint.clone()),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::output;
-use crate::plan::{Plan, PlannedOutput, PlannedTool};
+use crate::plan::{Plan, PlannedOutput, PlannedStep, PlannedTool, Step};
 use crate::request::OutputFormat;
 
 use super::Error;
@@ -32,6 +32,14 @@ pub(super) fn check_tools(plan: &Plan) -> Result<(), Error> {
     let path = command_dirs();
     if let Some(tool) = plan.tools.iter().find(|tool| !tool.need.is_met(&path)) {
         return Err(missing(tool));
+    }
+    let zstd = "compression_type=zstd";
+    let asks = |step: &PlannedStep| match &step.step {
+        Step::ConvertDisk { options, .. } => options.as_deref().is_some_and(|o| o.contains(zstd)),
+        _ => false,
+    };
+    if plan.steps.iter().any(asks) {
+        output::convert::check_zstd()?;
     }
     let imported = |output: &PlannedOutput| output.format == OutputFormat::Docker;
     if plan.outputs.iter().any(imported) && output::docker::client().is_none() {

@@ -97,7 +97,9 @@ pub fn check_tools(request: &BuildRequest, plan: &Plan) -> Result<(), Error> {
     if !plan.uses(ApplianceKind::Microvm) {
         return Ok(());
     }
-    let packages = microvm::packages(&options(request))?;
+    let machine = options(request);
+    microvm::check(&machine, plan.network)?;
+    let packages = microvm::packages(&machine)?;
     let has = |name: &str| packages.iter().any(|package| package == name);
     let lacks = |tool: &&PlannedTool| tool.in_machine && !has(tool.package);
     match plan.tools.iter().find(lacks) {

@@ -69,6 +69,24 @@ fn known_files(plan: &Plan) -> impl Iterator<Item = (&'static str, u64)> + '_ {
     .flatten()
 }
 
+/// Refuses a place for temporary trees that is no directory, even if trees are in
+/// memory: hooks find their paths there.
+///
+/// # Errors
+/// ENOENT, ENOTDIR, or what else keeps it from being looked at.
+pub(super) fn check_temporary(request: &BuildRequest) -> Result<(), Error> {
+    let looked = std::fs::metadata(&request.tmp_dir);
+    let directory = looked.and_then(|found| match found.is_dir() {
+        true => Ok(()),
+        false => Err(io::ErrorKind::NotADirectory.into()),
+    });
+    directory.map_err(|source| Error::Directory {
+        what: error::TMP_DIR,
+        directory: request.tmp_dir.clone(),
+        source,
+    })
+}
+
 /// Refuses a directory whose filesystem is full already.
 ///
 /// # Errors

@@ -13,7 +13,9 @@ use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
 use crate::request::{BuildRequest, Generation, OutputFormat};
 
 use super::session::{self, End};
-use super::{drive, machine, own_binary, own_directories, room, Error, Workspace, INSIDE};
+use super::{
+    downloads, drive, machine, own_binary, own_directories, room, Error, Workspace, INSIDE,
+};
 
 /// Size of the medium for a disk whose size is not known before the tree is:
 /// the file is sparse, and cut to the disk's size at the end.
@@ -230,8 +232,10 @@ fn failure(
                 Failure::Hook { tail, .. } => tail.join("\n"),
             };
             let full = || room::explain(&text, request, workspace, stage.kind);
+            let hook = matches!(failure, Failure::Hook { .. });
+            let offline = || hook.then(|| downloads::explain(&text, request)).flatten();
             BuildFailure::new(failure, &plan.hooks, LogPlace::from(&request.log))
-                .because_of(trouble.or_else(full))
+                .because_of(trouble.or_else(full).or_else(offline))
                 .into()
         }
         End::Died { step } => Error::ApplianceDied {

@@ -4,12 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Catalog, Element, ElementSet, Error};
+use crate::error::near;
 
 /// What the user counts as among those who ask for an element.
 const USER: &str = "";
-
-/// Bytes of the longest name of a directory.
-const LONGEST_NAME: usize = 255;
 
 /// The name that exactly one element of a build must provide.
 const OPERATING_SYSTEM: &str = "operating-system";
@@ -184,58 +182,8 @@ fn providers_of(name: &str, catalog: &Catalog) -> Vec<String> {
 }
 
 /// At most three names of the catalog that `name` may have been meant to be.
-/// None for what is too long for a file's name: comparing it costs its length
-/// times that of each name of the catalog.
 fn near_names(name: &str, catalog: &Catalog) -> Vec<String> {
-    if name.len() > LONGEST_NAME {
-        return Vec::new();
-    }
-    let allowed = name.chars().count().div_ceil(4).max(1);
-    let mut near: Vec<(usize, &String)> = catalog
-        .elements
-        .keys()
-        .filter_map(|candidate| {
-            let distance = edit_distance(name, candidate);
-            let part = name.len() >= 4 && candidate.split('-').any(|part| part == name);
-            if distance <= allowed {
-                Some((distance, candidate))
-            } else {
-                part.then_some((allowed.saturating_add(1), candidate))
-            }
-        })
-        .collect();
-    near.sort();
-    near.into_iter()
-        .take(3)
-        .map(|(_, name)| name.clone())
-        .collect()
-}
-
-/// Levenshtein's distance, with a swap of neighbours as one edit.
-#[expect(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "there is a row more than `left` has letters, a place more in each than \
-              `right` has, and no number above both lengths together"
-)]
-fn edit_distance(left: &str, right: &str) -> usize {
-    let left: Vec<char> = left.chars().collect();
-    let right: Vec<char> = right.chars().collect();
-    let mut rows: Vec<Vec<usize>> = vec![(0..=right.len()).collect()];
-    for (i, from) in left.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, to) in right.iter().enumerate() {
-            let mut cost = (rows[i][j] + usize::from(from != to))
-                .min(rows[i][j + 1] + 1)
-                .min(row[j] + 1);
-            if i > 0 && j > 0 && *from == right[j - 1] && left[i - 1] == *to {
-                cost = cost.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(cost);
-        }
-        rows.push(row);
-    }
-    rows[left.len()][right.len()]
+    near(name, catalog.elements.keys().map(String::as_str))
 }
 
 #[cfg(test)]

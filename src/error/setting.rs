@@ -112,8 +112,13 @@ impl Setting {
             io::ErrorKind::StorageFull => {
                 format!("free space on the filesystem of {directory}, or {instead}")
             }
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            io::ErrorKind::PermissionDenied => {
                 format!("let yourself write to {directory}, or {instead}")
+            }
+            io::ErrorKind::ReadOnlyFilesystem => {
+                format!(
+                    "mount the filesystem of {directory} so that it can be written, or {instead}"
+                )
             }
             _ => format!("look at {directory}, or {instead}"),
         }

@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::disk::copy_sparse;
 use super::error::io_error;
-use super::tool::Tool;
+use super::tool::{find, Tool};
 use super::Error;
 
 /// In which order the clusters of a qcow2 image are written, and so where they lie.
@@ -41,6 +42,28 @@ pub fn convert(
     let output = std::path::absolute(output).map_err(io_error("resolve", output))?;
     let done = tool.arg(raw).arg(&output).run();
     done.map(drop).map_err(|error| error.writing(&output))
+}
+
+/// Whether this host's qemu-img writes qcow2 images compressed with zstd, which it
+/// does since 5.1.
+///
+/// # Errors
+/// A missing qemu-img, or one that does not.
+pub fn check_zstd() -> Result<(), Error> {
+    let program = find("qemu-img").ok_or_else(|| Error::MissingTool {
+        tool: "qemu-img".into(),
+        package: "qemu-utils",
+    })?;
+    let told = Command::new(&program)
+        .args(["create", "-f", "qcow2", "-o", "help"])
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(io_error("run", &program))?;
+    match String::from_utf8_lossy(&told.stdout).contains("compression_type") {
+        true => Ok(()),
+        false => Err(Error::NoZstd),
+    }
 }
 
 fn arguments<'a>(

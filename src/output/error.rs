@@ -17,6 +17,9 @@ pub enum Error {
         /// Debian's package of it.
         package: &'static str,
     },
+    /// qemu-img is too old for `--compression zstd`.
+    #[error("--compression zstd needs a qemu-img that writes qcow2 images so (5.1 or later), and this host's does not")]
+    NoZstd,
     /// A tool failed.
     #[error("{tool} failed ({status}){}", tail_text(.tail))]
     Tool {
@@ -210,6 +213,10 @@ impl Explain for Error {
             Error::Planted { .. } => Some(
                 "look for hooks that write below /run/safedib, which is no part of what elements \
                  are given"
+                    .into(),
+            ),
+            Error::NoZstd => Some(
+                "leave out --compression zstd, or install a later qemu-img (package qemu-utils)"
                     .into(),
             ),
             Error::NoContainerClient => Some("install docker.io or podman".into()),

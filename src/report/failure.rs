@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
 
-use crate::elements::{Hook, Phase};
+use crate::elements::{Hook, Location, Phase};
 use crate::error::{Explain, Setting};
 use crate::protocol::Failure;
 use crate::request::LogOptions;
@@ -136,14 +136,25 @@ impl Explain for BuildFailure {
         }
         match &self.failure {
             Failure::Step { hint, .. } => hint.clone(),
+            Failure::Hook { tail, .. } if no_interpreter(tail) => Some(
+                "the program that the hook's first line names (#!) is not where the hook runs"
+                    .to_owned(),
+            ),
             Failure::Hook { status: 126, .. } => Some(
                 "status 126: something that is not executable, or whose interpreter is missing, \
                  was called"
                     .to_owned(),
             ),
-            Failure::Hook { status: 127, .. } => {
-                Some("status 127: the shell did not find a command".to_owned())
-            }
+            Failure::Hook {
+                status: 127, phase, ..
+            } => Some(format!(
+                "status 127: the shell did not find a command; {}",
+                match phase.location() {
+                    Location::Outside => "this hook has those of this host's /usr: install it here",
+                    Location::InTarget =>
+                        "this hook has those of the image: have an element install it there",
+                }
+            )),
             // strerror(ENOSPC), which every program prints.
             Failure::Hook { tail, .. } => tail
                 .iter()
@@ -167,6 +178,15 @@ impl Explain for BuildFailure {
             .filter(|code| *code != 0)
             .unwrap_or(1)
     }
+}
+
+/// Whether a hook was not started for want of its interpreter: the words of bash
+/// 5.2 and of those before.
+fn no_interpreter(tail: &[String]) -> bool {
+    let says = |line: &String| {
+        line.contains("cannot execute: required file not found") || line.contains("bad interpreter")
+    };
+    tail.last().is_some_and(says)
 }
 
 /// An exit status, with the signal that it may stand for.

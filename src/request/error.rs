@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::error::Explain;
+use super::options::{OptionSpec, OPTIONS};
+use crate::error::{near, Explain};
 
 /// Why a request cannot be built. The exit status is 1 for all, as upstream's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +120,13 @@ impl Explain for Error {
             Error::UnknownFormat(_) | Error::EmptyFormat(_) => {
                 return Some(format!("known types: {}", super::formats::known()))
             }
+            Error::Usage(complaints) => return complaints.iter().find_map(|line| meant(line)),
+            Error::NoDockerTarget => {
+                "--docker-target NAME[:TAG] names the image that the container engine gets"
+            }
+            Error::NoElements => {
+                "name what the image is made of, such as: disk-image-create -o image debian-minimal vm"
+            }
             Error::NoSuchShare(_) => "create it, or correct the path; only ':rw' may follow it",
             _ => return None,
         };
@@ -130,5 +138,56 @@ impl Explain for Error {
             self,
             Error::Usage(_) | Error::NoElements | Error::NoDockerTarget
         )
+    }
+}
+
+/// What a complaint of the parser leads to: long options that the unknown one may
+/// have been meant to be, or what value is missing.
+fn meant(complaint: &str) -> Option<String> {
+    let (_, text) = complaint.split_once(": ")?;
+    let quoted = || text.split('\'').nth(1);
+    if text.starts_with("unrecognized option") {
+        let word = quoted()?.trim_start_matches('-').split('=').next()?;
+        let known = OPTIONS.iter().filter_map(|option| option.long);
+        let near = near(word, known);
+        let near: Vec<String> = near.iter().map(|name| format!("--{name}")).collect();
+        return Some(match near.is_empty() {
+            true => "--help lists the options".to_owned(),
+            false => format!("did you mean {}?", near.join(" or ")),
+        });
+    }
+    let option = match text.contains("requires an argument") {
+        true => quoted()?.trim_start_matches('-'),
+        false => return None,
+    };
+    let is_it = |known: &&OptionSpec| {
+        let short = known.short.map(String::from);
+        known.long == Some(option) || short.as_deref() == Some(option)
+    };
+    let known = OPTIONS.iter().find(is_it)?;
+    let value = known.value.unwrap_or_default();
+    let dashes = if option.len() == 1 { "-" } else { "--" };
+    Some(format!("{dashes}{option} {value}: {}", known.help))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_option_is_recognised() {
+        let hint = |text: &str| Error::Usage(vec![text.to_owned()]).hint();
+        let complaint = |word: &str| hint(&format!("x: unrecognized option '--{word}'"));
+        let meant = Some("did you mean --image-size?".to_owned());
+        assert_eq!(complaint("imagesize"), meant);
+        assert_eq!(complaint("imagesize=10"), meant);
+        let none = Some("--help lists the options".to_owned());
+        assert_eq!(complaint("nothing-of-the-kind"), none);
+        assert_eq!(hint("x: invalid option -- 'z'"), None);
+        let missing = Some("-o NAME: path of the image, to which each type adds its extension");
+        let short = hint("x: option requires an argument -- 'o'");
+        assert_eq!(short.as_deref(), missing);
+        let long = hint("x: option '--image-size' requires an argument");
+        assert!(long.unwrap().starts_with("--image-size GIB: "));
     }
 }

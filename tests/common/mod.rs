@@ -243,7 +243,17 @@ impl Run {
         format!("/var/tmp/cache-of-safedib-tests-{}", self.owner().0)
     }
 
-    fn user_name(&self) -> String {
+    /// The command line, without what starts it.
+    pub fn words(&self) -> Vec<String> {
+        let words = self
+            .args
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned());
+        std::iter::once(self.program.clone()).chain(words).collect()
+    }
+
+    /// The name of who runs it.
+    pub fn user_name(&self) -> String {
         match &self.caller {
             Caller::Other(user) => user.name.clone(),
             Caller::Current => User::from_uid(Uid::effective())

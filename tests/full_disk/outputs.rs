@@ -113,7 +113,9 @@ fn a_directory_that_cannot_be_written_is_refused_early() {
             return;
         };
         let why = format!("cannot write the image into {shown}: Read-only file system");
-        let hint = format!("let yourself write to {shown}, or choose another place with -o");
+        let hint = format!(
+            "mount the filesystem of {shown} so that it can be written, or choose another place with -o"
+        );
         seen.fails_early(&[&why, &hint]);
     }
     let run = plain(&callers()[0], "tar");

@@ -78,7 +78,7 @@ fn a_read_only_directory_is_refused_early_and_matters_on_disk_only() {
             let place = Place::of(run).tmpfs(&at, "ro,size=1m");
             let Some(seen) = place.run() else { return };
             match no_tmpfs {
-                "1" => seen.fails_early(&[&why, "let yourself write to", "set TMP_DIR"]),
+                "1" => seen.fails_early(&[&why, "so that it can be written", "set TMP_DIR"]),
                 _ => drop(seen.succeeds()),
             }
         }

@@ -71,7 +71,8 @@ impl Console {
     /// is busy enough that passes.
     pub(super) fn stalled(&self) -> bool {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&kept).contains(STALL)
+        kept.windows(STALL.len())
+            .any(|text| text == STALL.as_bytes())
     }
 
     /// What a machine that had to be ended complained about.

@@ -15,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::libc;
+use nix::sys::memfd::{memfd_create, MFdFlags};
 
 use super::error::{Error, Fault, FaultKind};
 use super::sys;
@@ -143,7 +144,10 @@ impl Network {
         };
         let forward_dns =
             only_loopback(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
-        let output = tempfile::tempfile().map_err(io_error)?;
+        // What it prints; a file of a temporary directory needs one that can be written.
+        let output = memfd_create("network helper", MFdFlags::MFD_CLOEXEC)
+            .map_err(|errno| io_error(errno.into()))?;
+        let output = File::from(output);
         let mut command = helper.command(pid, root_caller, forward_dns);
         command
             .stdin(Stdio::null())

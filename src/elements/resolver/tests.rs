@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::LONGEST_NAME;
 
 /// `name: deps / provides`, separated by semicolons.
 fn catalog(text: &str) -> Catalog {

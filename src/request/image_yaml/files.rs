@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::yaml::{self, Mark};
@@ -10,6 +11,7 @@ use super::error::{Complaint, Error};
 use super::image::Entry;
 use super::schema;
 
+const TABS: &str = "YAML is indented with blanks, never with tabs";
 const LIST: &str = "the file is a list of images, each beginning with '- imagename: NAME'";
 
 /// The entries of all files, in order.
@@ -59,7 +61,11 @@ fn text_of(path: &Path) -> Result<String, Complaint> {
         text,
         hint: None,
     };
-    let bytes = fs::read(path).map_err(|error| complaint(format!("cannot be read: {error}")))?;
+    let bytes = fs::read(path).map_err(|error| Complaint {
+        hint: (error.kind() == ErrorKind::NotFound)
+            .then(|| "give the path of a file with image definitions".to_owned()),
+        ..complaint(format!("cannot be read: {error}"))
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.as_bytes().get(..error.utf8_error().valid_up_to());
         let line = valid
@@ -97,7 +103,8 @@ pub(super) fn from_text(
         Ok(Some(node)) => schema::definitions(file, &node, entries, complaints),
         Ok(None) => complain(None, "no image is defined in it".into(), Some(LIST)),
         Err((at, yaml::YamlError::Syntax(error))) => {
-            complain(Some(at), format!("not valid YAML: {}", error.info()), None);
+            let hint = error.info().contains("tab").then_some(TABS);
+            complain(Some(at), format!("not valid YAML: {}", error.info()), hint);
         }
         Err((at, error)) => complain(Some(at), error.to_string(), None),
     }

@@ -104,6 +104,7 @@ fn prepare(
         shell.export(variables::RAMDISK_ELEMENT, element);
     }
     notices.extend(without_effect(raw, &types.formats));
+    notices.extend(values::misread_sizes(&shell)?);
     let inherited_trace = shell.text_or(variables::DIB_DEBUG_TRACE, "0")?;
     let trace = values::trace(&inherited_trace, raw.count(OptionId::Trace))?;
     let (elements_path, base_elements) = match &raw.named_elements {

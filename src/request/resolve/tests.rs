@@ -412,3 +412,17 @@ fn the_machine_is_what_options_and_variables_say() {
     let request = run(&[("DIB_APPLIANCE", "namespace")], "--app microvm,tcg d").unwrap();
     assert!(request.machine.force_tcg.is_some());
 }
+
+#[test]
+fn a_size_with_another_unit_is_told_as_it_is_read() {
+    for (size, told) in [
+        ("10", 0),
+        ("10GB", 0),
+        ("1.5GiB", 0),
+        ("10M", 1),
+        ("10 T", 1),
+    ] {
+        let request = run(&[("DIB_IMAGE_SIZE", size)], "x").unwrap();
+        assert_eq!(request.notices.len(), told, "{size}");
+    }
+}

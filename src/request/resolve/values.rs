@@ -41,6 +41,9 @@ pub(super) fn zstd(raw: &RawRequest) -> Result<bool, Error> {
     }
 }
 
+const IMAGE_SIZE: &str = "--image-size (DIB_IMAGE_SIZE, GiB)";
+const EXTRA_SIZE: &str = "--image-extra-size (DIB_IMAGE_EXTRA_SIZE, MiB)";
+
 /// `DIB_IMAGE_SIZE` and its kin.
 pub(super) fn sizes(shell: &Shell) -> Result<SizeOptions, Error> {
     let size = |what, variable, unit_kib, zero| {
@@ -51,17 +54,12 @@ pub(super) fn sizes(shell: &Shell) -> Result<SizeOptions, Error> {
     let full = shell.text_or(variables::DIB_SHOW_IMAGE_USAGE_FULL, "0")?;
     Ok(SizeOptions {
         image_kib: size(
-            "--image-size (DIB_IMAGE_SIZE, GiB)",
+            IMAGE_SIZE,
             variables::DIB_IMAGE_SIZE,
             f64::from(1 << 20),
             false,
         )?,
-        extra_kib: size(
-            "--image-extra-size (DIB_IMAGE_EXTRA_SIZE, MiB)",
-            variables::DIB_IMAGE_EXTRA_SIZE,
-            1024.0,
-            true,
-        )?,
+        extra_kib: size(EXTRA_SIZE, variables::DIB_IMAGE_EXTRA_SIZE, 1024.0, true)?,
         journal_mib: journal(&shell.text_or(variables::DIB_JOURNAL_SIZE, "64")?)?,
         usage_report: (usage != "0").then_some(full != "0"),
         fixed: false,
@@ -89,8 +87,44 @@ fn kib(what: &'static str, value: &str, unit_kib: f64, zero: bool) -> Result<u64
     }
 }
 
+/// Sizes with a unit that is not read, such as the M of `--image-size 10M`, which
+/// is 10 GiB to upstream and here.
+pub(super) fn misread_sizes(shell: &Shell) -> Result<Vec<String>, Error> {
+    let mut notices = Vec::new();
+    for (what, variable, unit, meant) in [
+        (
+            IMAGE_SIZE,
+            variables::DIB_IMAGE_SIZE,
+            "GiB",
+            ["", "g", "gb", "gib"],
+        ),
+        (
+            EXTRA_SIZE,
+            variables::DIB_IMAGE_EXTRA_SIZE,
+            "MiB",
+            ["", "m", "mb", "mib"],
+        ),
+    ] {
+        let text = shell.text(variable)?.unwrap_or_default().trim();
+        let (read, rest) = text
+            .split_at_checked(number_length(text))
+            .unwrap_or_default();
+        if !read.is_empty() && !meant.contains(&rest.to_ascii_lowercase().as_str()) {
+            notices.push(format!(
+                "WARNING safedib: {what} '{text}' is read as {read} {unit}: only the number counts"
+            ));
+        }
+    }
+    Ok(notices)
+}
+
 fn leading_number(text: &str) -> Option<f64> {
     let text = text.trim_start();
+    text.get(..number_length(text))?.parse().ok()
+}
+
+/// Bytes of the number that a text begins with.
+fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     let digits = |from: usize| {
         bytes.get(from..).map_or(from, |rest| {
@@ -106,7 +140,7 @@ fn leading_number(text: &str) -> Option<f64> {
         end = fraction;
     }
     if count == 0 {
-        return None;
+        return 0;
     }
     if matches!(bytes.get(end), Some(b'e' | b'E')) {
         let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
@@ -115,7 +149,7 @@ fn leading_number(text: &str) -> Option<f64> {
             end = exponent;
         }
     }
-    text.get(..end)?.parse().ok()
+    end
 }
 
 fn journal(value: &str) -> Result<u64, Error> {
