@@ -13,7 +13,8 @@ use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
 use crate::request::{BuildRequest, Generation, OutputFormat};
 
 use super::session::{self, End};
-use super::{drive, machine, own_binary, own_directories, room, Error, Workspace, INSIDE};
+use super::{cleaned, drive, machine, own_binary, own_directories, room};
+use super::{Error, Workspace, INSIDE};
 
 /// Size of the medium for a disk whose size is not known before the tree is:
 /// the file is sparse, and cut to the disk's size at the end.
@@ -36,7 +37,8 @@ pub(super) fn announcements(plan: &Plan) -> Vec<String> {
     stages.iter().map(line).collect()
 }
 
-fn name(kind: ApplianceKind) -> &'static str {
+/// An appliance's name.
+pub(super) fn name(kind: ApplianceKind) -> &'static str {
     match kind {
         ApplianceKind::Microvm => "microvm",
         ApplianceKind::Namespace => "namespace",
@@ -55,6 +57,8 @@ pub(super) fn run(
 ) -> Result<(), Error> {
     let mut timings = Timings::default();
     for stage in plan.stages() {
+        let starting = format!("start the {} appliance", name(stage.kind));
+        log.session(Some(stage.steps.start), &starting);
         let running = start(request, plan, &stage, workspace, log)?;
         for note in running.notes() {
             log.say(&format!("safedib: {note}"));
@@ -69,7 +73,10 @@ pub(super) fn run(
         let end = session::run(&*running, session, log, &mut timings, &mut on_layer);
         let ending = running.end();
         if let Err(end) = end? {
-            return Err(failure(request, plan, &stage, workspace, end, ending));
+            let place = log.place().clone();
+            return Err(failure(
+                request, plan, &stage, workspace, end, ending, place,
+            ));
         }
     }
     Ok(())
@@ -219,6 +226,7 @@ fn failure(
     workspace: &Workspace,
     end: End,
     ending: Ending,
+    log: LogPlace,
 ) -> Error {
     let first = stage.steps.start;
     match end {
@@ -230,7 +238,7 @@ fn failure(
                 Failure::Hook { tail, .. } => tail.join("\n"),
             };
             let full = || room::explain(&text, request, workspace, stage.kind);
-            BuildFailure::new(failure, &plan.hooks, LogPlace::from(&request.log))
+            BuildFailure::new(failure, &plan.hooks, log)
                 .because_of(trouble.or_else(full))
                 .into()
         }
@@ -248,7 +256,9 @@ fn failure(
                 None => machine::hint_on_death(stage.kind),
             },
         },
-        End::Signal(signal) => Error::interrupted(signal),
+        End::Signal { signal, step, hook } => {
+            Error::interrupted(signal, cleaned::found(plan, stage, step, hook))
+        }
     }
 }
 
