@@ -140,7 +140,7 @@ impl Live {
     pub(super) fn doing(&self, what: &str) {
         let mut canvas = self.view.canvas();
         let now = canvas.now();
-        canvas.progress.doing(what, now);
+        canvas.progress.turn_to(what, now);
     }
 
     /// Takes note of an event.

@@ -114,7 +114,7 @@ impl Progress {
     }
 
     /// Something else than a step is being done.
-    pub(super) fn doing(&mut self, what: &str, now: f64) {
+    pub(super) fn turn_to(&mut self, what: &str, now: f64) {
         self.step = None;
         self.hook = None;
         self.hooks = 0;
@@ -128,7 +128,7 @@ impl Progress {
             FromAgent::StepStarted { index } => {
                 let step = self.first?.checked_add(*index)?;
                 let text = self.steps.get(step)?.text.clone();
-                self.doing(&text, now);
+                self.turn_to(&text, now);
                 self.step = Some(step);
                 self.reach(&step.to_string(), now);
                 None
@@ -178,7 +178,7 @@ impl Progress {
             None if seconds >= WORTH_A_LINE => Some(finished_line(&shown.text, seconds, "")),
             _ => None,
         };
-        self.doing(next, now);
+        self.turn_to(next, now);
         line
     }
 
@@ -395,7 +395,7 @@ pub(super) mod tests {
     fn sessions_that_are_not_the_plans_leave_it_alone() {
         let mut progress = four_steps(None);
         progress.session(None);
-        progress.doing("read the helper drive", 0.0);
+        progress.turn_to("read the helper drive", 0.0);
         assert_eq!(progress.note(&FromAgent::StepStarted { index: 0 }, 1.0), None);
         assert_eq!(progress.note(&finished(0, 9.0), 9.0), None);
         assert_eq!(progress.doing, "read the helper drive");
