@@ -18,10 +18,16 @@ pub(super) fn found(
     hook: Option<(Phase, String)>,
 ) -> Vec<String> {
     let index = stage.steps.start.saturating_add(step);
-    let step = plan.steps.get(index).map(|planned| planned.step.to_string());
+    let step = plan
+        .steps
+        .get(index)
+        .map(|planned| planned.step.to_string());
     let place = match hook {
         Some((phase, hook)) => {
-            let known = plan.hooks.iter().find(|known| known.phase == phase && known.name == hook);
+            let known = plan
+                .hooks
+                .iter()
+                .find(|known| known.phase == phase && known.name == hook);
             let element = known.map(|known| format!(" of element `{}`", known.element));
             format!(
                 "it was running hook `{hook}`{} in phase {}",

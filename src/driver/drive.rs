@@ -254,7 +254,10 @@ impl Drive {
             Err(End::Failed(Failure::Step { message, hint, .. })) => failed(message, hint),
             Err(End::Signal { signal, .. }) => {
                 let ended = "ended: the microvm appliance with all that ran in it".to_owned();
-                Err(Error::interrupted(signal, vec![self.interrupted(doing), ended]))
+                Err(Error::interrupted(
+                    signal,
+                    vec![self.interrupted(doing), ended],
+                ))
             }
             Err(End::Failed(_) | End::Died { .. }) => {
                 let how = ending.how.unwrap_or_else(|| "its machine died".into());

@@ -66,11 +66,20 @@ fn a_view_tells_where_the_build_is_and_leaves_its_story() {
         let head = Regex::new(r"(?m)^ \[ *=* *\] +step \d+ of \d+: run hooks of root\.d$").unwrap();
         assert_eq!(head.find_iter(&text).count(), 1, "{text}");
         assert!(text.contains("50-patient of patient, hook "), "{text}");
-        assert!(text.contains("no earlier build of these elements"), "{text}");
+        assert!(
+            text.contains("no earlier build of these elements"),
+            "{text}"
+        );
         assert!(has(&rows, " | \u{65e5}\u{672c}\u{8a9e} wide 40"), "{text}");
-        assert!(!has(&rows, "20 %") && !has(&rows, "dib-run-parts"), "{text}");
+        assert!(
+            !has(&rows, "20 %") && !has(&rows, "dib-run-parts"),
+            "{text}"
+        );
         // What the engine says stays, without a stamp.
-        assert!(has(&rows, "Building elements: patient safedib-fake-os"), "{text}");
+        assert!(
+            has(&rows, "Building elements: patient safedib-fake-os"),
+            "{text}"
+        );
 
         for (height, width) in [(24, 30), (6, 200), (24, 20), (24, 80)] {
             terminal.resize(height, width);
@@ -93,7 +102,10 @@ fn a_view_tells_where_the_build_is_and_leaves_its_story() {
             r"(?m)^total +[\d.]+ s$",
             r"(?m)^slow +[\d.]+ s  root\.d/50-patient of patient$",
         ] {
-            assert!(Regex::new(part).unwrap().is_match(&text), "no {part}:\n{text}");
+            assert!(
+                Regex::new(part).unwrap().is_match(&text),
+                "no {part}:\n{text}"
+            );
         }
         assert!(is_coloured(&ended.text));
         assert!(!ended.text.contains("title"), "{:?}", ended.text);
@@ -101,7 +113,12 @@ fn a_view_tells_where_the_build_is_and_leaves_its_story() {
         let name = log.file_name().unwrap().to_string_lossy().into_owned();
         assert!(ended.text.contains(&name), "{text}");
         let log = fs::read_to_string(log).unwrap();
-        for part in [" | Building elements: ", "\x1b]0;title", "wide 7\n", "is awake\n"] {
+        for part in [
+            " | Building elements: ",
+            "\x1b]0;title",
+            "wide 7\n",
+            "is awake\n",
+        ] {
             assert!(log.contains(part), "{part:?} is not in the log:\n{log}");
         }
         run.assert_nothing_left();
@@ -123,11 +140,20 @@ fn the_next_build_is_compared_with_the_last() {
     assert!(Regex::new(whole).unwrap().is_match(&text), "{text}");
     let hook = r"(?m)^ \d+ s  50-patient of patient, hook \d of \d; last time \d+ s$";
     assert!(Regex::new(hook).unwrap().is_match(&text), "{text}");
-    assert!(Regex::new(r"(?m)^ \[=* *\] +\d+ %  step").unwrap().is_match(&text), "{text}");
+    assert!(
+        Regex::new(r"(?m)^ \[=* *\] +\d+ %  step")
+            .unwrap()
+            .is_match(&text),
+        "{text}"
+    );
     wake(&run);
     let second = second.end();
     assert_eq!(second.status, 0);
-    assert!(has(&second.rows, "  the last build took "), "{}", second.rows.join("\n"));
+    assert!(
+        has(&second.rows, "  the last build took "),
+        "{}",
+        second.rows.join("\n")
+    );
 }
 
 /// Stamps, times and random names as `#`.
@@ -142,11 +168,16 @@ fn shape(text: &str) -> String {
 #[test]
 fn without_a_view_there_is_the_plain_log() {
     let caller = &callers()[0];
-    let plain = |words: &[&str]| build(caller, "#!/bin/sh\nprintf 'x\\033[1mbold\\n'\n").args(words.iter().copied());
+    let plain = |words: &[&str]| {
+        build(caller, "#!/bin/sh\nprintf 'x\\033[1mbold\\n'\n").args(words.iter().copied())
+    };
     let piped = plain(&[]).run().success().stdout;
     assert!(piped.contains(" | x\x1b[1mbold\n"), "{piped}");
     let piped = shape(&piped);
-    assert_eq!(shape(&plain(&["--no-progress"]).run().success().stdout), piped);
+    assert_eq!(
+        shape(&plain(&["--no-progress"]).run().success().stdout),
+        piped
+    );
     for (word, name, value) in [
         ("--no-progress", "TERM", "xterm"),
         ("-u", "TERM", "dumb"),
@@ -172,7 +203,7 @@ fn no_color_means_no_colours() {
     assert_eq!(ended.status, 0, "{}", ended.text);
     ended.is_tidy();
     assert!(!is_coloured(&ended.text), "{:?}", ended.text);
-    assert!(ended.text.contains("\x1b[?7l [") , "a view was there");
+    assert!(ended.text.contains("\x1b[?7l ["), "a view was there");
 }
 
 #[test]
@@ -194,20 +225,33 @@ fn a_trace_scrolls_above_the_view() {
 #[test]
 fn a_failed_hook_is_shown_with_its_last_lines_and_the_log() {
     for caller in callers() {
-        let hook = "#!/bin/sh\nfor n in $(seq 50); do echo line $n; done\necho the end is near\nexit 7\n";
+        let hook =
+            "#!/bin/sh\nfor n in $(seq 50); do echo line $n; done\necho the end is near\nexit 7\n";
         let run = build(&caller, hook);
         let ended = Terminal::start(run.command(), 60, 100).end();
         let text = ended.rows.join("\n");
         assert_eq!(ended.status, 7, "{text}");
         ended.is_tidy();
-        assert!(text.contains("hook `50-patient` of element `patient` failed in phase root"), "{text}");
-        assert!(text.contains("    line 40\n") && text.contains("    the end is near\n"), "{text}");
+        assert!(
+            text.contains("hook `50-patient` of element `patient` failed in phase root"),
+            "{text}"
+        );
+        assert!(
+            text.contains("    line 40\n") && text.contains("    the end is near\n"),
+            "{text}"
+        );
         let log = kept_log(&run);
         let log_line = format!("the full log is in {}", log.display());
         assert!(ended.text.contains(&log_line), "{text}");
         let log = fs::read_to_string(log).unwrap();
-        assert!(log.contains(" | line 1\n") && log.contains("failed in phase root"), "{log}");
-        assert_eq!(run.outcome(empty(), Default::default()).files, Vec::<String>::new());
+        assert!(
+            log.contains(" | line 1\n") && log.contains("failed in phase root"),
+            "{log}"
+        );
+        assert_eq!(
+            run.outcome(empty(), Default::default()).files,
+            Vec::<String>::new()
+        );
     }
 }
 
@@ -267,16 +311,26 @@ fn ctrl_z_gives_the_shell_a_clean_screen() {
     terminal.wait_for_text(" | the hook is asleep");
     terminal.press(b"\x1a");
     let rows = terminal.wait_for_text("stopped with 148");
-    let at = rows.iter().position(|row| row.contains("stopped with 148")).unwrap();
+    let at = rows
+        .iter()
+        .position(|row| row.contains("stopped with 148"))
+        .unwrap();
     let before = rows[..at].join("\n");
-    assert!(!before.contains("step ") && !before.contains(" total "), "{rows:#?}");
+    assert!(
+        !before.contains("step ") && !before.contains(" total "),
+        "{rows:#?}"
+    );
     terminal.wait_for("view after fg", |rows| {
         let shown = rows.iter().skip(at);
         shown.clone().any(|row| row.contains(" total ")) && has(rows, " | the hook is asleep")
     });
     wake(&run);
     let ended = terminal.end();
-    assert!(has(&ended.rows, "ended with 0"), "{}", ended.rows.join("\n"));
+    assert!(
+        has(&ended.rows, "ended with 0"),
+        "{}",
+        ended.rows.join("\n")
+    );
     ended.is_tidy();
     run.assert_nothing_left();
 }
@@ -287,7 +341,10 @@ fn a_debug_break_has_the_terminal_for_itself() {
     let run = build(caller, "#!/bin/sh\n").env("break", "before-root");
     let mut terminal = Terminal::start(run.command(), 24, 100);
     let rows = terminal.wait_for_text("At stage before-root");
-    assert!(has(&rows, " | Starting debug shell. Exit to resume building."), "{rows:#?}");
+    assert!(
+        has(&rows, " | Starting debug shell. Exit to resume building."),
+        "{rows:#?}"
+    );
     terminal.wait_for("screen without a view", |rows| !has(rows, " total "));
     terminal.press(b"echo here $((6 * 7))\n");
     terminal.wait_for_text("here 42");
@@ -295,7 +352,11 @@ fn a_debug_break_has_the_terminal_for_itself() {
     let ended = terminal.end();
     assert_eq!(ended.status, 0, "{}", ended.text);
     assert!(has(&ended.rows, " | Resuming"), "{:#?}", ended.rows);
-    assert!(has(&ended.rows, "Build completed successfully"), "{:#?}", ended.rows);
+    assert!(
+        has(&ended.rows, "Build completed successfully"),
+        "{:#?}",
+        ended.rows
+    );
 }
 
 /// With times and logs of its own.
@@ -312,7 +373,9 @@ fn each_command_has_a_view_and_can_do_without() {
         let run = Run::new(caller, "diskimage-builder").env("TERM", "xterm");
         let list = "- {imagename: x, types: [tar], skip-base: yes, elements: [safedib-fake-os]}\n";
         fs::write(run.dir.join("images.yaml"), list).unwrap();
-        let run = own_cache(run).args(words.iter().copied()).args(["images.yaml"]);
+        let run = own_cache(run)
+            .args(words.iter().copied())
+            .args(["images.yaml"]);
         let ended = Terminal::start(run.command(), 40, 80).end();
         assert_eq!(ended.status, 0, "{}", ended.text);
         assert_eq!(ended.text.contains("\x1b[?7l"), wanted, "{:?}", ended.text);
@@ -320,10 +383,24 @@ fn each_command_has_a_view_and_can_do_without() {
         let run = Run::new(caller, "virt-dib").env("TERM", "xterm");
         let elements = run.elements().display().to_string();
         let lib = run.home().join("lib");
-        common::copy_tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/helpers/lib"), &lib);
+        common::copy_tree(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("src/helpers/lib"),
+            &lib,
+        );
         let (lib, tmp) = (lib.display().to_string(), run.tmp());
-        let run = own_cache(run).env("TMPDIR", tmp).args(words.iter().copied());
-        let run = run.args(["-B", &lib, "-p", &elements, "--formats", "tar", "--name", "x"]);
+        let run = own_cache(run)
+            .env("TMPDIR", tmp)
+            .args(words.iter().copied());
+        let run = run.args([
+            "-B",
+            &lib,
+            "-p",
+            &elements,
+            "--formats",
+            "tar",
+            "--name",
+            "x",
+        ]);
         let run = run.args(["--skip-base", "safedib-fake-os"]);
         let ended = Terminal::start(run.command(), 40, 80).end();
         assert_eq!(ended.status, 0, "{}", ended.text);

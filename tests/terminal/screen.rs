@@ -152,7 +152,11 @@ impl Terminal {
                 Some(status) => break status,
                 None => std::thread::sleep(Duration::from_millis(20)),
             }
-            assert!(Instant::now() < deadline, "no end:\n{}", self.rows().join("\n"));
+            assert!(
+                Instant::now() < deadline,
+                "no end:\n{}",
+                self.rows().join("\n")
+            );
         };
         self.reader.join().unwrap();
         let seen = self.seen.lock().unwrap();

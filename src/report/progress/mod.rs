@@ -26,8 +26,8 @@ use crate::protocol::FromAgent;
 use crate::request::{LogOptions, MachineReadable};
 
 use super::clock::utc_stamp;
-use terminal::Terminal;
 pub use terminal::erase_view;
+use terminal::Terminal;
 use times::Times;
 use view::View;
 
@@ -99,7 +99,11 @@ impl Live {
         let path = directory.join(format!("{image}.{stamp}.{}.log", std::process::id()));
         let opened = times::private_directory(&directory).and_then(|()| {
             let mut options = OpenOptions::new();
-            options.append(true).create_new(true).mode(0o600).open(&path)
+            options
+                .append(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)
         });
         match opened {
             Ok(file) => Ok((file, path)),
@@ -194,7 +198,11 @@ impl Live {
         let (took, last) = (text::taken(total), last.unwrap_or_default());
         lines.push(format!("{:<24} {took:>12}{last}", "total"));
         for (hook, seconds) in canvas.progress.slowest() {
-            lines.push(format!("{:<24} {:>12}  {hook}", "slow", text::taken(seconds)));
+            lines.push(format!(
+                "{:<24} {:>12}  {hook}",
+                "slow",
+                text::taken(seconds)
+            ));
         }
         lines.extend(log.map(|log| format!("log: {}", log.display())));
         for line in lines {

@@ -45,7 +45,11 @@ pub(super) fn paint(progress: &Progress, now: f64, size: Size) -> Vec<Row> {
     ];
     rows.truncate(most);
     let lines = progress.tail.last(most - rows.len());
-    rows.extend(lines.into_iter().map(|line| row(Look::Log, format!(" | {line}"))));
+    rows.extend(
+        lines
+            .into_iter()
+            .map(|line| row(Look::Log, format!(" | {line}"))),
+    );
     rows
 }
 
@@ -214,7 +218,9 @@ mod tests {
     #[test]
     fn a_narrow_screen_shows_what_matters() {
         let mut progress = in_the_hook(Some(past()));
-        progress.tail.push(b"a line that is longer than the screen\n");
+        progress
+            .tail
+            .push(b"a line that is longer than the screen\n");
         assert_eq!(
             texts(&progress, 40, 24),
             [
@@ -239,7 +245,10 @@ mod tests {
     fn no_row_is_too_wide_and_no_block_too_high() {
         let mut progress = in_the_hook(Some(past()));
         for line in 0..20 {
-            let text = format!("\x1b[7m\u{65e5}\u{672c}\u{8a9e}\x1b]0;x\x07 {line} \u{1f600}\t{}\n", "\u{ff21}".repeat(line * 9));
+            let text = format!(
+                "\x1b[7m\u{65e5}\u{672c}\u{8a9e}\x1b]0;x\x07 {line} \u{1f600}\t{}\n",
+                "\u{ff21}".repeat(line * 9)
+            );
             progress.tail.push(text.as_bytes());
         }
         for columns in (0..30).chain([40, 80, 200, u16::MAX]) {
@@ -258,13 +267,26 @@ mod tests {
 
     #[test]
     fn without_colours_there_are_none() {
-        let rows = paint(&in_the_hook(None), 3.0, Size { columns: 80, rows: 24 });
+        let rows = paint(
+            &in_the_hook(None),
+            3.0,
+            Size {
+                columns: 80,
+                rows: 24,
+            },
+        );
         let colour = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
         assert!(colour.is_match(&frame("", &rows, true)));
         let plain = frame("line\r\n", &rows, false);
         assert!(!colour.is_match(&plain));
-        assert!(plain.starts_with("\r\r\x1b[Jline\r\n\x1b[?7l [="), "{plain:?}");
-        assert!(plain.ends_with("\x1b[K\x1b[J\x1b[?7h\r\x1b[2A"), "{plain:?}");
+        assert!(
+            plain.starts_with("\r\r\x1b[Jline\r\n\x1b[?7l [="),
+            "{plain:?}"
+        );
+        assert!(
+            plain.ends_with("\x1b[K\x1b[J\x1b[?7h\r\x1b[2A"),
+            "{plain:?}"
+        );
         assert_eq!(frame("", &[], true), "\r\r\x1b[J");
     }
 }

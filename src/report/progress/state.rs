@@ -86,7 +86,10 @@ impl Progress {
             packs: matches!(step, Step::PackArchive { .. } | Step::Gzip { .. }),
         };
         self.set(
-            plan.steps.iter().map(|planned| shown(&planned.step)).collect(),
+            plan.steps
+                .iter()
+                .map(|planned| shown(&planned.step))
+                .collect(),
             &plan.hooks,
             past,
         );
@@ -102,7 +105,10 @@ impl Progress {
         self.mark = past.as_ref().map(|past| Mark {
             at: 0.0,
             left: past.total,
-            until_next: past.items.values().fold(past.total, |a, item| a.min(item.0)),
+            until_next: past
+                .items
+                .values()
+                .fold(past.total, |a, item| a.min(item.0)),
         });
         self.past = past;
     }
@@ -339,7 +345,9 @@ pub(super) mod tests {
             (25.5, started(3)),
             (30.0, finished(3, 4.5)),
         ];
-        let lines = events.into_iter().map(|(now, event)| progress.note(&event, now));
+        let lines = events
+            .into_iter()
+            .map(|(now, event)| progress.note(&event, now));
         lines.flatten().collect()
     }
 
@@ -396,12 +404,18 @@ pub(super) mod tests {
         let mut progress = four_steps(None);
         progress.session(None);
         progress.turn_to("read the helper drive", 0.0);
-        assert_eq!(progress.note(&FromAgent::StepStarted { index: 0 }, 1.0), None);
+        assert_eq!(
+            progress.note(&FromAgent::StepStarted { index: 0 }, 1.0),
+            None
+        );
         assert_eq!(progress.note(&finished(0, 9.0), 9.0), None);
         assert_eq!(progress.doing, "read the helper drive");
         assert_eq!((progress.done, progress.step), (0, None));
         progress.session(Some(3));
-        assert_eq!(progress.note(&FromAgent::StepStarted { index: 7 }, 9.0), None);
+        assert_eq!(
+            progress.note(&FromAgent::StepStarted { index: 7 }, 9.0),
+            None
+        );
         progress.note(&FromAgent::StepStarted { index: 0 }, 9.0);
         assert_eq!(progress.doing, "convert disk to image.qcow2");
     }

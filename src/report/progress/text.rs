@@ -46,7 +46,8 @@ pub(super) fn clean(line: &[u8]) -> String {
     let mut column: usize = 0;
     let mut state = State::Text;
     for character in text.chars() {
-        let before = std::mem::replace(&mut state, state.after(character));
+        let before = state;
+        state = before.after(character);
         if before != State::Text || state != State::Text {
             continue;
         }
@@ -161,7 +162,10 @@ mod tests {
             (b"\xff\xfe", "\u{fffd}\u{fffd}"),
             (b"never ended \x1b]0;swallowed", "never ended "),
             (b"cut off \x1b[31\x18here", "cut off here"),
-            ("rtl \u{202e}txt\u{202c} \u{2067}x\u{2069}".as_bytes(), "rtl txt x"),
+            (
+                "rtl \u{202e}txt\u{202c} \u{2067}x\u{2069}".as_bytes(),
+                "rtl txt x",
+            ),
             (b"a\tb\tc", "a       b       c"),
         ] {
             assert_eq!(clean(line), expected, "{line:?}");
@@ -183,7 +187,13 @@ mod tests {
         assert_eq!(fit("longer", 4), "long");
         assert_eq!(fit("x", 0), "");
         // Two columns each: five of them and the dots are thirteen.
-        assert_eq!(fit("\u{65e5}\u{672c}\u{8a9e}\u{65e5}\u{672c}\u{8a9e}\u{65e5}", 13), "\u{65e5}\u{672c}\u{8a9e}\u{65e5}\u{672c}...");
+        assert_eq!(
+            fit(
+                "\u{65e5}\u{672c}\u{8a9e}\u{65e5}\u{672c}\u{8a9e}\u{65e5}",
+                13
+            ),
+            "\u{65e5}\u{672c}\u{8a9e}\u{65e5}\u{672c}..."
+        );
         assert_eq!(fit("\u{65e5}\u{672c}\u{8a9e}", 5), "\u{65e5}\u{672c}");
         assert_eq!(fit("e\u{301}\u{200d}\u{fe0f}", 9), "e");
         for columns in 0..40 {
@@ -199,7 +209,13 @@ mod tests {
             .map(running)
             .collect();
         let expected = [
-            "0 s", "0 s", "59 s", "1 min 00 s", "3 min 07 s", "1 h 00 min", "2 h 03 min",
+            "0 s",
+            "0 s",
+            "59 s",
+            "1 min 00 s",
+            "3 min 07 s",
+            "1 h 00 min",
+            "2 h 03 min",
         ];
         assert_eq!(seen, expected);
         assert_eq!(taken(21.04), "21.0 s");

@@ -26,7 +26,7 @@ const FILES: usize = 200;
 /// When the steps and hooks of a build began, and how long they took.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Times {
-    version: u32,
+    pub(super) version: u32,
     /// The whole build, seconds.
     pub(super) total: f64,
     /// By name: seconds from the beginning of the build, and their own.
@@ -149,13 +149,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.json");
         let longer = format!("{}{}", " ".repeat(LARGEST as usize), "{}");
-        for text in ["", "[]", "{\"version\":2,\"total\":1,\"items\":{}}", &longer] {
+        for text in [
+            "",
+            "[]",
+            "{\"version\":2,\"total\":1,\"items\":{}}",
+            &longer,
+        ] {
             fs::write(&path, text).unwrap();
             assert_eq!(Times::read(&path), None);
         }
         let mut many = times();
         for number in 0..60_000 {
-            many.items.insert(format!("install.d/{number:05}"), (0.0, 0.0));
+            many.items
+                .insert(format!("install.d/{number:05}"), (0.0, 0.0));
         }
         assert!(many.write(&path).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), longer);

@@ -77,7 +77,10 @@ fn in_a_hook(screen: &Screen) -> Canvas {
     canvas.progress = four_steps(None);
     canvas.progress.note(&hook_started("10-a"), 0.0);
     canvas.progress.doing = "run hooks of install.d".to_owned();
-    canvas.progress.tail.push(b"\x1b[2Jone \xe6\x97\xa5\xe6\x9c\xac\n");
+    canvas
+        .progress
+        .tail
+        .push(b"\x1b[2Jone \xe6\x97\xa5\xe6\x9c\xac\n");
     canvas.draw();
     canvas
 }
@@ -104,10 +107,16 @@ fn lines_stay_above_the_block_and_the_block_goes() {
     canvas.write(b"WARNING safedib: \x1b[31mred\nhalf");
     canvas.draw();
     let seen = screen.rows();
-    assert_eq!(seen[..3], ["root.d 21.0 s", "WARNING safedib: red", BLOCK[0]]);
+    assert_eq!(
+        seen[..3],
+        ["root.d 21.0 s", "WARNING safedib: red", BLOCK[0]]
+    );
     assert_eq!((seen.len(), screen.cursor()), (6, (2, 0)));
     canvas.end();
-    assert_eq!(screen.rows(), ["root.d 21.0 s", "WARNING safedib: red", "half"]);
+    assert_eq!(
+        screen.rows(),
+        ["root.d 21.0 s", "WARNING safedib: red", "half"]
+    );
     assert_eq!(screen.cursor(), (3, 0));
     assert!(!screen.shown.load(Ordering::SeqCst));
 }
@@ -122,7 +131,9 @@ fn at_the_bottom_the_screen_scrolls() {
     }
     let seen = screen.rows();
     assert_eq!(seen.len(), 10);
-    let lines = ["line 24", "line 25", "line 26", "line 27", "line 28", "line 29"];
+    let lines = [
+        "line 24", "line 25", "line 26", "line 27", "line 28", "line 29",
+    ];
     assert_eq!(seen[..6], lines);
     assert_eq!(seen[6], BLOCK[0]);
     canvas.end();

@@ -62,7 +62,9 @@ fn our_own_option_leaves_beginnings_as_they_were() {
     let style = |line: &str| {
         let mut style = Style::default();
         let parsed = parse(&words(line), false, &mut style);
-        parsed.map(|_| style.no_progress).map_err(|error| error.to_string())
+        parsed
+            .map(|_| style.no_progress)
+            .map_err(|error| error.to_string())
     };
     for (line, expected) in [
         ("-B b --no-progress e", true),
