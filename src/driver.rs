@@ -1,8 +1,10 @@
 //! A request becomes files: elements, plan, appliance, outputs and log meet here.
 
 mod breaks;
+mod cleaned;
 mod downloads;
 mod drive;
+mod early;
 mod error;
 mod exposed;
 mod finish;
@@ -21,12 +23,12 @@ use std::path::{Path, PathBuf};
 
 use crate::appliance::namespace::{self, Janitor};
 use crate::appliance::{microvm, probe_namespace, Scratch, WorkDir};
-use crate::error::tell;
 use crate::plan::{ApplianceKind, Plan};
 use crate::protocol::OwnCache;
 use crate::report::LogWriter;
 use crate::request::{ApplianceChoice, BuildRequest, Generation};
 
+use cleaned::Cleaned;
 use drive::Drive;
 pub use drive::DriveError;
 pub use error::Error;
@@ -57,6 +59,7 @@ pub fn build(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
 }
 
 fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
+    early::tell_of_signals();
     log.say(&format!(
         "diskimage-builder version {UPSTREAM_VERSION} (safedib {})",
         env!("CARGO_PKG_VERSION")
@@ -74,7 +77,7 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     let (plan, layers) = plan_and_layers(request, &abilities, &suffix)?;
     announce(request, &plan, log);
     if request.log.verbose {
-        tell!("{}", plan.to_string().trim_end());
+        log.tell(plan.to_string().trim_end());
     }
     if plan.uses(ApplianceKind::Namespace) {
         match request.appliance {
@@ -89,6 +92,7 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     room::check_file_limit(&plan)?;
     room::check_temporary(request)?;
     log.check()?;
+    log.begin(&plan, &request.arch);
     let drive = request.helper_drive.as_ref();
     let drive = drive.map(|drive| Drive::open(request, drive)).transpose()?;
     let mut workspace = Workspace::create(request, &plan, &suffix, layers, log)?;
@@ -98,23 +102,32 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     };
     let finished = finished.and_then(|()| {
         log.check()?;
-        finish::import(&plan, &workspace, log)?;
+        finish::import(&plan, &mut workspace, log)?;
         finish::commit(request, &plan, &mut workspace, log)
     });
     tell_no_journal(request, workspace.janitor.lost_journal(), log);
-    if finished.is_err() && request.keep_on_failure {
-        finish::keep(&plan, &workspace, log);
-    }
+    let kept = match finished.is_err() && request.keep_on_failure {
+        true => finish::keep(&plan, &workspace, log),
+        false => Vec::new(),
+    };
     if finished.is_err() {
         breaks::bring(own_directories(request), &workspace.staging, log);
     }
+    let cleaned = Cleaned::before(&workspace, kept);
     let removed = workspace.janitor.finish();
     if let Some((layers, _)) = workspace.layers {
         layers.finish(log);
     }
-    finished?;
+    if let Err(error) = finished {
+        // A failed hook's message tells it itself.
+        if !matches!(error, Error::Failed(_)) {
+            log.tell_place();
+        }
+        return Err(cleaned.tell(error, &plan, &removed));
+    }
     removed?;
     log.say("Build completed successfully");
+    log.summarise(&finish::outputs(&plan));
     Ok(())
 }
 
@@ -201,6 +214,8 @@ struct Workspace {
     own_cache: Option<OwnCache>,
     /// Layers, and the directory for new ones.
     layers: Option<(Layers, PathBuf)>,
+    /// What a container engine has got already.
+    imported: Vec<String>,
     janitor: Janitor,
 }
 
@@ -285,6 +300,7 @@ impl Workspace {
             drive,
             own_cache,
             layers,
+            imported: Vec::new(),
             janitor,
         })
     }

@@ -9,7 +9,7 @@
 //! * [`appliance`]: starts an agent in isolation, and ends it.
 //! * [`agent`]: executes the steps of a plan inside an appliance.
 //! * [`output`]: archives, disk images, checksums, names of old images.
-//! * [`report`]: log lines as upstream prints them, and timings.
+//! * [`report`]: log lines as upstream prints them, a live view, and timings.
 //! * [`protocol`]: what driver and agent say to each other.
 //! * [`check`]: reads somebody's elements for what will not work here.
 //! * [`lint`]: common mistakes in the files of elements.

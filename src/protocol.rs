@@ -32,7 +32,7 @@ mod layers;
 pub mod machine;
 
 /// Version of the protocol; both sides must have the same.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Largest body that is accepted, in bytes: far above any plan, and a receiver
 /// of whatever an appliance likes to send stays small.
@@ -149,6 +149,13 @@ pub enum FromAgent {
         /// Wall time.
         seconds: f64,
     },
+    /// A debug break began: what it runs may ask for the terminal.
+    BreakStarted {
+        /// Its name, as `break` lists it.
+        point: String,
+    },
+    /// It ended.
+    BreakEnded,
     /// A layer is complete in its directory, and not written to any more.
     LayerKept {
         /// Which one.

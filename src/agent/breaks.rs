@@ -10,7 +10,7 @@ use super::context::Context;
 use super::error::Error;
 use super::side;
 use super::spawn;
-use crate::protocol::Breaks;
+use crate::protocol::{Breaks, FromAgent};
 
 /// Runs before and after a command what upstream prints around it.
 const CHECK_BREAK: &str = r#"
@@ -89,7 +89,11 @@ pub(crate) fn run(context: &mut Context, point: &str, at: At) -> Result<(), Erro
         .args(["-c".to_owned(), format!("{CHECK_BREAK}{}", at.script())])
         .args(["bash", point])
         .args([command.unwrap_or_else(|| "bash".to_owned())]);
+    context.log.send(&FromAgent::BreakStarted {
+        point: point.to_owned(),
+    })?;
     let outcome = spawn::run(&mut context.log, &invocation, |_, _| Ok(()))?;
+    context.log.send(&FromAgent::BreakEnded)?;
     if let Some(before) = before {
         side::bring_new(context, &before)?;
     }

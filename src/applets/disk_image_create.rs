@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::report::LogWriter;
 use crate::request::{self, BuildRequest, Environment, HostFacts, Parsed};
 
-use super::{ended, fail, print};
+use super::{ended, fail, print, with_view};
 
 /// Parses the command line, resolves the request and builds it.
 pub fn run(name: &str, words: &[OsString]) -> ExitCode {
@@ -50,7 +50,7 @@ fn build(name: &str, request: &BuildRequest) -> ExitCode {
         print(&format!("Output logs going to: {file}\n"));
     }
     let mut log = match LogWriter::new(&request.log, std::io::stdout()) {
-        Ok(log) => log,
+        Ok(log) => with_view(log, request),
         Err(error) => return fail(name, &error.into()),
     };
     let result = driver::build(request, &mut log).map_err(Error::from);

@@ -23,8 +23,10 @@ use nix::sys::signal::{signal, SigHandler, Signal};
 
 use crate::agent;
 use crate::appliance::namespace;
+use crate::driver;
 use crate::error::{tell, Error};
-use crate::report::LogWriter;
+use crate::report::{LogWriter, ViewPlaces};
+use crate::request::BuildRequest;
 
 /// A command: gets the name it was called by and the words after it.
 type Run = fn(&str, &[OsString]) -> ExitCode;
@@ -218,6 +220,17 @@ fn answered(name: &str, answer: Result<String, Error>) -> ExitCode {
         }
         Err(error) => fail(name, &error),
     }
+}
+
+/// The log of a build, with a live view where there can be one. Who asks for a
+/// trace, or for the plan, wants to see all of it.
+fn with_view(log: LogWriter, request: &BuildRequest) -> LogWriter {
+    let options = &request.log;
+    log.with_view(&ViewPlaces {
+        cache: &driver::machine_of(request).cache,
+        image: &request.image_path().base_name,
+        scroll: request.trace > 0 || options.verbose || options.trace,
+    })
 }
 
 /// The end of a build, and of its log. When its outputs are in place, the loss

@@ -11,7 +11,7 @@ use crate::report::{LogWriter, Messages};
 use crate::request::virt_dib::{self, Line, Parsed, Style, PROGRAM};
 use crate::request::{variables, BuildRequest, Environment, HostFacts, MessageStyle};
 
-use super::{ended, print};
+use super::{ended, print, with_view};
 
 /// Exit status of everything that goes wrong, but for hooks of extra-data.d.
 const FAILURE: u8 = 1;
@@ -131,9 +131,10 @@ fn build(line: &Line, request: &BuildRequest, messages: &Messages) -> Result<(),
     let carried = format!("Carried environment variables: {}", names(&carried));
     print(&format!("{}\n", messages.info(&carried)));
     let log = LogWriter::new(&request.log, io::stdout());
-    let mut log = log
+    let log = log
         .map_err(|error| (error.into(), FAILURE))?
         .with_messages(messages.clone());
+    let mut log = with_view(log, request);
     let result = driver::build(request, &mut log);
     let code = result.as_ref().map_or_else(status, |()| FAILURE);
     ended(PROGRAM, result.map_err(Error::from), log).map_err(|error| (error, code))

@@ -192,6 +192,7 @@ impl Drive {
         log.say(&format!(
             "safedib: microvm appliance to {doing} the helper drive {file}"
         ));
+        log.session(None, &format!("{doing} the helper drive"));
         let directory = copy(workspace).to_owned();
         let spec = ApplianceSpec {
             shares: vec![Share {
@@ -251,12 +252,31 @@ impl Drive {
         match end? {
             Ok(()) => Ok(()),
             Err(End::Failed(Failure::Step { message, hint, .. })) => failed(message, hint),
-            Err(End::Signal(signal)) => Err(Error::interrupted(signal)),
+            Err(End::Signal { signal, .. }) => {
+                let ended = "ended: the microvm appliance with all that ran in it".to_owned();
+                Err(Error::interrupted(
+                    signal,
+                    vec![self.interrupted(doing), ended],
+                ))
+            }
             Err(End::Failed(_) | End::Died { .. }) => {
                 let how = ending.how.unwrap_or_else(|| "its machine died".into());
                 let hint = machine::hint_on_death(ApplianceKind::Microvm);
                 failed(how, Some(hint))
             }
+        }
+    }
+}
+
+impl Drive {
+    /// Where a signal has found the build, and what that means for the drive.
+    fn interrupted(&self, doing: &str) -> String {
+        let file = self.disk.file.display();
+        match doing {
+            "write" => format!(
+                "it was writing the helper drive {file}, which may have part of what it was to get"
+            ),
+            doing => format!("it was about to {doing} the helper drive {file}"),
         }
     }
 }

@@ -95,12 +95,16 @@ pub enum Error {
     #[error("the agent in the appliance does not speak our protocol: {0}")]
     Protocol(String),
     /// A signal asked for the end.
-    #[error("interrupted by {name}; everything of the build was removed")]
+    #[error("interrupted by {name}; {}", aftermath(story, left.as_deref()))]
     Interrupted {
         /// The signal's name.
         name: &'static str,
         /// Its number.
         number: i32,
+        /// Where it found the build, and what became of that, a line each.
+        story: Vec<String>,
+        /// Why something of the build is still there.
+        left: Option<String>,
     },
     /// The caller's limit on the size of files forbids one that the build makes.
     #[error("{what} has {bytes} bytes, and no file may have more than {limit} here (ulimit -f)")]
@@ -144,10 +148,12 @@ fn setting(what: &str) -> String {
 
 impl Error {
     /// The end by a signal.
-    pub(super) fn interrupted(signal: Signal) -> Error {
+    pub(super) fn interrupted(signal: Signal, story: Vec<String>) -> Error {
         Error::Interrupted {
             name: signal.as_str(),
             number: signal as i32,
+            story,
+            left: None,
         }
     }
 
@@ -164,6 +170,18 @@ impl Error {
             other => other,
         }
     }
+}
+
+fn aftermath(story: &[String], left: Option<&str>) -> String {
+    let mut text = match left {
+        Some(left) => format!("not everything of the build was removed: {left}"),
+        None => "everything of the build was removed".to_owned(),
+    };
+    for line in story {
+        text.push('\n');
+        text.push_str(line);
+    }
+    text
 }
 
 impl Explain for Error {

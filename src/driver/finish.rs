@@ -1,14 +1,14 @@
 //! From the staging directory to where outputs belong.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::appliance::namespace::{Janitor, PutBack};
 use crate::output;
 use crate::output::commit::{Commit, Keeper, Side, Staged};
 use crate::plan::{Archive, Plan, Step};
 use crate::report::LogWriter;
-use crate::request::{BuildRequest, OutputFormat};
+use crate::request::{BuildRequest, Checksums, OutputFormat};
 
 use super::{session, Error, Workspace, SIDE};
 
@@ -16,7 +16,11 @@ use super::{session, Error, Workspace, SIDE};
 ///
 /// # Errors
 /// The engine's.
-pub(super) fn import(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) -> Result<(), Error> {
+pub(super) fn import(
+    plan: &Plan,
+    workspace: &mut Workspace,
+    log: &mut LogWriter,
+) -> Result<(), Error> {
     let packed = plan.steps.iter().find_map(|planned| match &planned.step {
         Step::PackArchive {
             archive: Archive::Tar,
@@ -30,16 +34,20 @@ pub(super) fn import(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) ->
             let name = packed.unwrap_or(&output.staged);
             output::beneath::open_file(&workspace.staging, name)?;
             let tar = workspace.staging.join(name);
+            log.doing(&format!("import {}", output.shown));
             let id = output::docker::import(&tar, &output.shown)?;
+            workspace.imported.push(output.shown.clone());
             log.say(&format!("Imported {} as {id}", output.shown));
         }
     }
     Ok(())
 }
 
-/// Moves what there is of the outputs of a failed build to where they belong.
-pub(super) fn keep(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) {
-    let mut kept = false;
+/// Moves what there is of the outputs of a failed build to where they belong;
+/// gives their names.
+pub(super) fn keep(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut tried = false;
     for output in &plan.outputs {
         let (from, Some(to)) = (workspace.staging.join(&output.staged), &output.path) else {
             continue;
@@ -50,15 +58,19 @@ pub(super) fn keep(plan: &Plan, workspace: &Workspace, log: &mut LogWriter) {
             continue;
         }
         match std::fs::rename(&from, to) {
-            Ok(()) => log.say(&format!("Kept {} of the failed build", output.shown)),
+            Ok(()) => {
+                log.say(&format!("Kept {} of the failed build", output.shown));
+                kept.push(output.shown.clone());
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => log.say(&format!("Cannot keep {}: {error}", output.shown)),
         }
-        kept = true;
+        tried = true;
     }
-    if !kept {
+    if !tried {
         log.say("No output had been begun when the build failed: there is none to keep");
     }
+    kept
 }
 
 /// Moves all outputs to where they belong, or none.
@@ -102,6 +114,10 @@ pub(super) fn commit(
         destination: output.path.clone(),
         shown: output.shown.clone(),
     });
+    log.doing(match request.checksums == Checksums::default() {
+        true => "put the outputs in place",
+        false => "compute checksums, put the outputs in place",
+    });
     let image = request.image_path();
     let commit = Commit {
         outputs,
@@ -124,6 +140,15 @@ pub(super) fn commit(
         Some(error) if done.is_err() => Err(error),
         _ => Ok(done?),
     }
+}
+
+/// Files that a build has left, by the names that the user has given them.
+pub(super) fn outputs(plan: &Plan) -> Vec<(String, PathBuf)> {
+    let images = plan.outputs.iter();
+    let images = images.filter_map(|output| Some((output.shown.clone(), output.path.clone()?)));
+    let from_hooks = plan.hook_outputs.iter();
+    let from_hooks = from_hooks.map(|output| (output.shown.clone(), output.path.clone()));
+    images.chain(from_hooks).collect()
 }
 
 /// The janitor undoes renames if this process is killed among them.

@@ -10,6 +10,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::appliance::Running;
+use crate::plan::Phase;
 use crate::protocol::{self, Decoder, Failure, Frame, FromAgent, KeptLayer, Session, ToAgent};
 use crate::report::{LogWriter, Timings};
 
@@ -23,7 +24,7 @@ const READ_SIZE: usize = 64 << 10;
 const FRAME_DEADLINE: Duration = Duration::from_secs(8);
 
 /// Signals that end a build in good order.
-const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+pub(super) const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
 /// How a session ended, other than well.
 #[derive(Debug)]
@@ -36,7 +37,14 @@ pub(super) enum End {
         step: usize,
     },
     /// One of [`SIGNALS`].
-    Signal(Signal),
+    Signal {
+        /// Which one.
+        signal: Signal,
+        /// Index of the step that ran.
+        step: usize,
+        /// Phase and name of the hook that ran, if one did.
+        hook: Option<(Phase, String)>,
+    },
 }
 
 /// What becomes of a layer that the agent has kept.
@@ -60,6 +68,7 @@ pub(super) fn run(
         timings,
         on_layer,
         step: 0,
+        hook: None,
         greeted: false,
     };
     let channel = running.channel();
@@ -85,7 +94,14 @@ pub(super) fn run(
     let mut begun = None;
     loop {
         match wait(running, &signals, begun)? {
-            Woken::Signal(signal) => return Ok(Err(End::Signal(signal))),
+            Woken::Signal(signal) => {
+                return Ok(Err(End::Signal {
+                    signal,
+                    step: follower.step,
+                    hook: follower.hook.take(),
+                }))
+            }
+            Woken::Early => continue,
             Woken::NoNetwork => {
                 return Ok(Err(End::Died {
                     step: follower.step,
@@ -130,7 +146,7 @@ pub(super) fn run(
 /// them.
 pub(super) fn check_signals() -> Result<(), Error> {
     match signal_of(&block_signals()?) {
-        Some(signal) => Err(Error::interrupted(signal)),
+        Some(signal) => Err(Error::interrupted(signal, Vec::new())),
         None => Ok(()),
     }
 }
@@ -172,6 +188,8 @@ enum Woken {
     /// There may be something to read.
     Channel,
     Signal(Signal),
+    /// Nothing: a signal that is not one of ours has ended the wait.
+    Early,
     /// What carried the network has ended: hooks would fail one after the other.
     NoNetwork,
 }
@@ -193,7 +211,8 @@ fn wait(running: &dyn Running, signals: &SignalFd, begun: Option<Instant>) -> Re
         PollTimeout::try_from(timeout).unwrap_or(PollTimeout::NONE),
     ) {
         Ok(0) => check_frame(begun)?,
-        Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+        Ok(_) => {}
+        Err(nix::errno::Errno::EINTR) => return Ok(Woken::Early),
         Err(errno) => {
             return Err(Error::Host {
                 what: "wait for the appliance".into(),
@@ -219,6 +238,7 @@ struct Follower<'a> {
     timings: &'a mut Timings,
     on_layer: OnLayer<'a>,
     step: usize,
+    hook: Option<(Phase, String)>,
     greeted: bool,
 }
 
@@ -232,6 +252,7 @@ impl Follower<'_> {
             Frame::Message(message) => message,
         };
         self.timings.note(&message);
+        self.log.note(&message);
         if !self.greeted && !matches!(message, FromAgent::Hello { .. }) {
             return Err(Error::Protocol("no greeting".into()));
         }
@@ -251,6 +272,14 @@ impl Follower<'_> {
                 if let Some(step) = self.steps.get(index) {
                     self.log.trace(step);
                 }
+                None
+            }
+            FromAgent::HookStarted { phase, hook } => {
+                self.hook = Some((phase, hook));
+                None
+            }
+            FromAgent::HookFinished { .. } => {
+                self.hook = None;
                 None
             }
             FromAgent::LayerKept { layer, seconds } => {

@@ -14,7 +14,7 @@ use crate::request::{BuildRequest, Generation, OutputFormat};
 
 use super::session::{self, End};
 use super::{
-    downloads, drive, machine, own_binary, own_directories, room, Error, Workspace, INSIDE,
+    cleaned, downloads, drive, machine, own_binary, own_directories, room, Error, Workspace, INSIDE,
 };
 
 /// Size of the medium for a disk whose size is not known before the tree is:
@@ -38,7 +38,8 @@ pub(super) fn announcements(plan: &Plan) -> Vec<String> {
     stages.iter().map(line).collect()
 }
 
-fn name(kind: ApplianceKind) -> &'static str {
+/// An appliance's name.
+pub(super) fn name(kind: ApplianceKind) -> &'static str {
     match kind {
         ApplianceKind::Microvm => "microvm",
         ApplianceKind::Namespace => "namespace",
@@ -57,6 +58,8 @@ pub(super) fn run(
 ) -> Result<(), Error> {
     let mut timings = Timings::default();
     for stage in plan.stages() {
+        let starting = format!("start the {} appliance", name(stage.kind));
+        log.session(Some(stage.steps.start), &starting);
         let running = start(request, plan, &stage, workspace, log)?;
         for note in running.notes() {
             log.say(&format!("safedib: {note}"));
@@ -71,7 +74,10 @@ pub(super) fn run(
         let end = session::run(&*running, session, log, &mut timings, &mut on_layer);
         let ending = running.end();
         if let Err(end) = end? {
-            return Err(failure(request, plan, &stage, workspace, end, ending));
+            let place = log.place().clone();
+            return Err(failure(
+                request, plan, &stage, workspace, end, ending, place,
+            ));
         }
     }
     Ok(())
@@ -221,6 +227,7 @@ fn failure(
     workspace: &Workspace,
     end: End,
     ending: Ending,
+    log: LogPlace,
 ) -> Error {
     let first = stage.steps.start;
     match end {
@@ -234,7 +241,7 @@ fn failure(
             let full = || room::explain(&text, request, workspace, stage.kind);
             let hook = matches!(failure, Failure::Hook { .. });
             let offline = || hook.then(|| downloads::explain(&text, request)).flatten();
-            BuildFailure::new(failure, &plan.hooks, LogPlace::from(&request.log))
+            BuildFailure::new(failure, &plan.hooks, log)
                 .because_of(trouble.or_else(full).or_else(offline))
                 .into()
         }
@@ -252,7 +259,9 @@ fn failure(
                 None => machine::hint_on_death(stage.kind),
             },
         },
-        End::Signal(signal) => Error::interrupted(signal),
+        End::Signal { signal, step, hook } => {
+            Error::interrupted(signal, cleaned::found(plan, stage, step, hook))
+        }
     }
 }
 

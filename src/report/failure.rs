@@ -17,6 +17,8 @@ pub enum LogPlace {
     Stdout,
     /// It is in this file.
     File(PathBuf),
+    /// It is in this file as far as that could be written, then on standard output.
+    Split(PathBuf),
     /// The user asked for none.
     Nowhere,
 }
@@ -121,6 +123,11 @@ impl fmt::Display for BuildFailure {
         match &self.log {
             LogPlace::Stdout => write!(f, "\nthe full log is above"),
             LogPlace::File(path) => write!(f, "\nthe full log is in {}", path.display()),
+            LogPlace::Split(path) => write!(
+                f,
+                "\nthe full log is in {} as far as that could be written, and above from there",
+                path.display()
+            ),
             LogPlace::Nowhere => write!(
                 f,
                 "\nthere is no full log (DIB_QUIET without a log file): --logfile FILE keeps one"

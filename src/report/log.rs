@@ -1,8 +1,8 @@
 //! The log of a build: what upstream's `lib/outfilter.py` does to the merged
 //! output of engine and hooks, without a second process.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,8 +12,14 @@ use thiserror::Error;
 
 use super::clock::utc_stamp;
 use super::messages::Messages;
+use super::progress::Live;
+use super::LogPlace;
 use crate::error::{tell, Explain, Setting};
 use crate::request::LogOptions;
+use channel::{open_log, Channel};
+
+mod channel;
+mod live;
 
 /// A line is judged by so many bytes; what is longer is passed on in pieces,
 /// so that output without newlines does not stay in memory.
@@ -98,7 +104,9 @@ pub struct LogWriter {
     error: Option<LogError>,
     stamp: (u128, String),
     messages: Option<Messages>,
-    trace: bool,
+    options: LogOptions,
+    place: LogPlace,
+    live: Option<Live>,
 }
 
 impl LogWriter {
@@ -129,7 +137,9 @@ impl LogWriter {
             error: None,
             stamp: (u128::MAX, String::new()),
             messages: None,
-            trace: options.trace,
+            options: options.clone(),
+            place: LogPlace::from(options),
+            live: None,
         })
     }
 
@@ -175,10 +185,20 @@ impl LogWriter {
         self.copy = None;
     }
 
+    /// Says something on standard error, above the view if that is on the same screen.
+    pub fn tell(&self, text: &str) {
+        match &self.live {
+            Some(live) if !live.suspended && io::stderr().is_terminal() => {
+                text.lines().for_each(|line| live.print(line));
+            }
+            _ => tell!("{text}"),
+        }
+    }
+
     /// Says on standard error what an appliance is told to do, if that is asked for.
     pub fn trace(&self, text: &str) {
-        if self.trace {
-            tell!("safedib: trace: {text}");
+        if self.options.trace {
+            self.tell(&format!("safedib: trace: {text}"));
         }
     }
 
@@ -187,10 +207,15 @@ impl LogWriter {
     /// Never fails: a reader of standard output that went away must not end a
     /// build, and other errors are kept for [`LogWriter::check`].
     pub fn feed(&mut self, bytes: &[u8]) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.feed_piece(piece);
+        if let Some(live) = &self.live {
+            live.feed(bytes);
         }
-        self.flush();
+        self.with_hooks(|log| {
+            for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+                log.feed_piece(piece);
+            }
+            log.flush();
+        });
     }
 
     /// Writes a line of the engine's own. It is never dropped, and starts a new
@@ -231,13 +256,14 @@ impl LogWriter {
         self.error.take().map_or(Ok(()), Err)
     }
 
-    /// Writes what is left of a line without a newline, as it is.
+    /// Writes what is left of a line without a newline, as it is, and ends the view.
     ///
     /// # Errors
     /// As [`check`](LogWriter::check).
     pub fn finish(mut self) -> Result<(), LogError> {
-        self.release_pending();
+        self.with_hooks(LogWriter::release_pending);
         self.flush();
+        self.end_view();
         self.check()
     }
 
@@ -286,8 +312,10 @@ impl LogWriter {
 
     /// Ends a line that the stream left open, so that another can start.
     fn close_line(&mut self) {
-        self.release_pending();
-        self.put_if_passing(b"\n");
+        self.with_hooks(|log| {
+            log.release_pending();
+            log.put_if_passing(b"\n");
+        });
         self.position = Position::Undecided;
     }
 
@@ -324,13 +352,22 @@ impl LogWriter {
     }
 
     fn flush(&mut self) {
+        let mut spare = None;
         for slot in [&mut self.stdout, &mut self.file, &mut self.copy] {
             let Some(channel) = slot else { continue };
             if let Err(error) = channel.flush() {
-                let lost = channel.lost(error);
+                let (lost, is_spare) = (channel.lost(error), channel.spare);
                 *slot = None;
-                self.error = self.error.take().or(lost);
+                match lost {
+                    Some(LogError::Write { path, source }) if is_spare => {
+                        spare = Some((path, source));
+                    }
+                    lost => self.error = self.error.take().or(lost),
+                }
             }
+        }
+        if let Some((path, error)) = spare {
+            self.lose_spare(path, &error);
         }
     }
 }
@@ -338,57 +375,9 @@ impl LogWriter {
 impl Drop for LogWriter {
     /// A writer that an error path forgot to finish keeps the last line.
     fn drop(&mut self) {
-        self.release_pending();
+        self.with_hooks(LogWriter::release_pending);
         self.flush();
-    }
-}
-
-fn open_log(path: &Path) -> Result<File, LogError> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(|source| LogError::Open {
-            path: path.to_owned(),
-            source,
-        })
-}
-
-/// One of the two places that lines go to.
-struct Channel {
-    sink: Box<dyn Write + Send>,
-    buffer: Vec<u8>,
-    stamped: bool,
-    /// The log file's path; `None` for standard output.
-    path: Option<PathBuf>,
-}
-
-impl Channel {
-    fn new(sink: Box<dyn Write + Send>, stamped: bool, path: Option<PathBuf>) -> Channel {
-        Channel {
-            sink,
-            buffer: Vec::new(),
-            stamped,
-            path,
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let result = self.sink.write_all(&self.buffer);
-        self.buffer.clear();
-        result.and_then(|()| self.sink.flush())
-    }
-
-    /// What the loss of this channel means; nothing if its reader went away.
-    fn lost(&self, source: io::Error) -> Option<LogError> {
-        match &self.path {
-            Some(path) => Some(LogError::Write {
-                path: path.clone(),
-                source,
-            }),
-            None if source.kind() == io::ErrorKind::BrokenPipe => None,
-            None => Some(LogError::Stdout { source }),
-        }
+        self.end_view();
     }
 }
 

@@ -131,7 +131,9 @@ impl Messages {
     }
 
     fn coloured(&self, colour: &str, text: &str, terminal: bool) -> String {
-        match self.style.colours || terminal {
+        // https://no-color.org: the variable outweighs the terminal, options outweigh it.
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        match self.style.colours || (terminal && !refused) {
             true => format!("{colour}{text}{RESTORE}"),
             false => text.to_owned(),
         }

@@ -243,6 +243,8 @@ pub struct LogOptions {
     pub file: Option<PathBuf>,
     /// `--logfile` as it was given.
     pub given: Option<String>,
+    /// No live view, not even on a terminal.
+    pub no_progress: bool,
     /// Messages as virt-dib has them; `None`: as upstream's engine has them.
     pub messages: Option<MessageStyle>,
     /// Show the plan on standard error.

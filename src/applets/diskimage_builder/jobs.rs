@@ -59,6 +59,7 @@ struct Running {
 struct Jobs<'a> {
     images: &'a [Image],
     limit: usize,
+    no_progress: bool,
     running: Vec<Running>,
     reports: Vec<Report>,
     interrupted: Option<Signal>,
@@ -74,6 +75,7 @@ pub(super) fn run(images: &[Image], arguments: &Arguments) -> Result<Done, Build
     let mut jobs = Jobs {
         images,
         limit: arguments.jobs,
+        no_progress: arguments.no_progress,
         running: Vec::new(),
         reports: images.iter().map(|_| Report::NotStarted).collect(),
         interrupted: None,
@@ -116,7 +118,7 @@ impl Jobs<'_> {
             say(&announcement(image));
         }
         let since = Instant::now();
-        match command(image, side_by_side).spawn() {
+        match command(image, side_by_side, self.no_progress).spawn() {
             Ok(mut child) => {
                 let relay = side_by_side.then(|| Relay::start(&image.name, &mut child));
                 self.running.push(Running {
@@ -180,10 +182,12 @@ impl Running {
     }
 }
 
-fn command(image: &Image, side_by_side: bool) -> Command {
+fn command(image: &Image, side_by_side: bool, no_progress: bool) -> Command {
     let mut command = Command::new(OWN_BINARY);
     command
         .arg0(image.program)
+        // It is no word of the image's, and not among those that its hooks see.
+        .args(no_progress.then_some("--no-progress"))
         .args(&image.words)
         .envs(image.additions(&Environment::current()));
     if side_by_side {

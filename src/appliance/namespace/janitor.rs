@@ -97,6 +97,11 @@ impl Janitor {
         self.tell(&Order::Forget(path.to_owned()));
     }
 
+    /// Paths on the list at which something is.
+    pub fn there(&self) -> Vec<PathBuf> {
+        self.duties.paths_there()
+    }
+
     /// Has a rename undone if the build ends before [`settle`](Janitor::settle).
     /// To be called before the rename.
     pub fn put_back(&mut self, rename: PutBack) {

@@ -71,6 +71,13 @@ impl Duties {
         }
     }
 
+    /// Paths to remove at which something is.
+    pub(super) fn paths_there(&self) -> Vec<PathBuf> {
+        let paths = self.paths.iter();
+        let there = paths.filter(|path| path.symlink_metadata().is_ok());
+        there.cloned().collect()
+    }
+
     /// What of it there is to do, for messages.
     fn there(&self) -> Vec<PathBuf> {
         let renamed = self.renames.iter().map(|rename| &rename.from);

@@ -19,6 +19,8 @@ pub struct Arguments {
     pub stop_on_failure: bool,
     /// `-j`: most images at the same time; 1 at least.
     pub jobs: usize,
+    /// `--no-progress`
+    pub no_progress: bool,
 }
 
 /// What a command line asks for.
@@ -53,7 +55,7 @@ pub(super) fn usage() -> String {
     let indent = " ".repeat("usage: ".len() + PROGRAM.len() + 1);
     format!(
         "usage: {PROGRAM} [-h] [--dry-run] [--stop-on-failure] [-j N]\n\
-         {indent}<filename> [<filename> ...]\n"
+         {indent}[--no-progress] <filename> [<filename> ...]\n"
     )
 }
 
@@ -63,15 +65,17 @@ enum Known {
     DryRun,
     StopOnFailure,
     Jobs,
+    NoProgress,
 }
 
-const OPTIONS: [(&str, Known); 6] = [
+const OPTIONS: [(&str, Known); 7] = [
     ("-h", Known::Help),
     ("--help", Known::Help),
     ("--dry-run", Known::DryRun),
     ("--stop-on-failure", Known::StopOnFailure),
     ("-j", Known::Jobs),
     ("--jobs", Known::Jobs),
+    ("--no-progress", Known::NoProgress),
 ];
 
 impl Known {
@@ -192,6 +196,7 @@ fn option(
         (Known::Help, None) => return Ok(true),
         (Known::DryRun, None) => arguments.dry_run = true,
         (Known::StopOnFailure, None) => arguments.stop_on_failure = true,
+        (Known::NoProgress, None) => arguments.no_progress = true,
     }
     Ok(false)
 }

@@ -12,6 +12,7 @@ options:
   --dry-run          show the command line of each image, and build none
   --stop-on-failure  begin no further image when one has failed
   -j N, --jobs N     build up to N images at the same time (default: 1)
+  --no-progress      show the plain log on a terminal, too, not a live view
 ";
 
 /// The text of `--help`.

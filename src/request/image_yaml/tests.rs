@@ -165,6 +165,12 @@ fn jobs_are_ours() {
         assert_eq!(parsed(line).unwrap_err().message, message, "{line}");
     }
     assert_eq!(parsed("-hj4"), Ok(Parsed::Help));
+    for line in ["--no-progress a", "a --no-p"] {
+        let Ok(Parsed::Run(arguments)) = parsed(line) else {
+            panic!("{line}");
+        };
+        assert!(arguments.no_progress, "{line}");
+    }
 }
 
 #[test]

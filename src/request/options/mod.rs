@@ -96,6 +96,8 @@ pub enum OptionId {
     CacheStep,
     /// `--resume`
     Resume,
+    /// `--no-progress`
+    NoProgress,
 }
 
 /// What giving an option more than once means.

@@ -106,4 +106,6 @@ options! {
         "least work of hooks between two states that --cache keeps";
     Resume: None, Some("resume"), None, None, Never, Flag, "", true, Ours,
         "with --cache, go on at the hook that failed in the last build, with all that it has left";
+    NoProgress: None, Some("no-progress"), None, None, Never, Flag, "", true, Ours,
+        "show the plain log on a terminal, too, not a live view";
 }

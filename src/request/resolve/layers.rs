@@ -14,14 +14,15 @@ use crate::request::resolved::LayerOptions;
 pub const DIRECTORY: &str = ".cache/safedib/layers";
 const DEFAULT_MAX: u64 = 20 << 30;
 const DEFAULT_AGE: u64 = 24 * 60 * 60;
-/// Options that say how a build is made, not what: with their values as words of
-/// their own.
-const OWN_WORDS: [(&str, bool); 5] = [
+/// Options that say how a build is made or shown, not what: with their values as
+/// words of their own.
+const OWN_WORDS: [(&str, bool); 6] = [
     ("--cache", false),
     ("--cache-max", true),
     ("--cache-age", true),
     ("--cache-step", true),
     ("--resume", false),
+    ("--no-progress", false),
 ];
 
 /// The options; `None` without `--cache`.
@@ -78,8 +79,8 @@ fn of_cache(raw: &RawRequest) -> Option<&'static str> {
     .find_map(|(id, name)| raw.has(id).then_some(name))
 }
 
-/// The words of a command line without those about layers: `DIB_ARGS` may end up
-/// in the image, which is the same whether layers were used or not.
+/// The words of a command line without those about layers and the view: `DIB_ARGS`
+/// may end up in the image, which is the same whether there were any or not.
 pub(super) fn without_own(words: Vec<String>) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = words.into_iter();
@@ -177,6 +178,7 @@ mod tests {
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         for (line, expected) in [
             ("--cache vm -o x", "vm -o x"),
+            ("--no-progress vm", "vm"),
             ("--cache=/d --cache-max 5G vm --resume", "vm"),
             ("--cache-max=5G --cache-age 1d vm", "vm"),
             ("vm -- --cache", "vm -- --cache"),

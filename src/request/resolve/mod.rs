@@ -216,7 +216,10 @@ fn freeze(
             command: text(variables::BREAK_CMD)?,
             outside_target: shell.bytes(variables::BREAK_OUTSIDE_TARGET).is_some(),
         },
-        log: prepared.log,
+        log: LogOptions {
+            no_progress: raw.has(OptionId::NoProgress),
+            ..prepared.log
+        },
         appliance: machine::appliance(raw, caller)?.0,
         machine: machine::options(raw, caller, host)?,
         shares: paths::shares(raw, host)?,

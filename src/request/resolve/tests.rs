@@ -272,6 +272,9 @@ fn log_rules() {
     assert!(log(&[("DIB_QUIET", "1")], "d").quiet);
     assert_eq!(log(&[("LOGFILE", "/x")], "d").file, None);
     assert!(log(&[("DIB_NO_TIMESTAMP", "1")], "d").no_timestamp);
+    let plain = run(&[], "--no-progress d").unwrap();
+    assert!(plain.log.no_progress);
+    assert_eq!(plain.dib_args, "d");
 }
 
 #[test]

@@ -397,8 +397,9 @@ fn five_hundred_lines_mean_what_they_meant() {
 #[test]
 fn the_table_is_the_original_one() {
     let original = Original::read();
-    assert_eq!(super::OPTIONS.len(), original.options.len());
-    for option in super::OPTIONS {
+    let theirs = || super::OPTIONS.iter().filter(|option| !option.is_ours());
+    assert_eq!(theirs().count(), original.options.len());
+    for option in theirs() {
         let known = original
             .options
             .iter()

@@ -157,10 +157,15 @@ fn find(name: &str) -> Found {
     if let Some((option, long)) = all().find(|(_, long)| *long == name) {
         return Found::One(option, long);
     }
-    let candidates: Vec<_> = all().filter(|(_, long)| long.starts_with(name)).collect();
-    match candidates.as_slice() {
-        [] => Found::Nothing,
-        [(option, long)] => Found::One(option, long),
-        many => Found::Many(many.iter().map(|(_, long)| *long).collect()),
+    for ours in [false, true] {
+        let candidates: Vec<_> = all()
+            .filter(|(option, long)| option.is_ours() == ours && long.starts_with(name))
+            .collect();
+        match candidates.as_slice() {
+            [] => {}
+            [(option, long)] => return Found::One(option, long),
+            many => return Found::Many(many.iter().map(|(_, long)| *long).collect()),
+        }
     }
+    Found::Nothing
 }

@@ -23,6 +23,8 @@ pub struct Style {
     pub verbose: bool,
     /// `-x`
     pub trace: bool,
+    /// `--no-progress`
+    pub no_progress: bool,
     /// `--machine-readable`
     pub machine_readable: Option<MachineReadable>,
 }
@@ -209,6 +211,7 @@ fn styled(id: OptionId, value: Option<&str>, style: &mut Style) -> Result<bool, 
         OptionId::Quiet => style.quiet = true,
         OptionId::Verbose => style.verbose = true,
         OptionId::Trace => style.trace = true,
+        OptionId::NoProgress => style.no_progress = true,
         OptionId::MachineReadable => {
             style.machine_readable = Some(values::machine_readable(value)?);
         }

@@ -306,6 +306,7 @@ fn adapt(
     request.log.no_timestamp = true;
     request.log.verbose = style.verbose;
     request.log.trace = style.trace;
+    request.log.no_progress = style.no_progress;
     request.log.messages = Some(MessageStyle {
         colours: style.colours,
         wrap: style.wrap,

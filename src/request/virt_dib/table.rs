@@ -3,7 +3,7 @@
 //! release but one that had the command).
 //!
 //! The order is that of the original's parser, which shows in its complaints
-//! about ambiguities.
+//! about ambiguities; ours come last.
 
 use crate::request::options::OptionId as Counterpart;
 
@@ -94,6 +94,8 @@ pub enum OptionId {
     Wrap,
     /// `-x`
     Trace,
+    /// `--no-progress`, which the original did not have.
+    NoProgress,
 }
 
 /// Whether an option has a value, and what its value is called.
@@ -129,6 +131,12 @@ pub struct OptionSpec {
 }
 
 impl OptionSpec {
+    /// Whether the original did not have it: its beginnings then count only where
+    /// no option of the original begins so.
+    pub(super) fn is_ours(&self) -> bool {
+        self.id == OptionId::NoProgress
+    }
+
     pub(super) fn has_letter(&self, letter: char) -> bool {
         let mut buffer = [0; 4];
         self.names.contains(&&*letter.encode_utf8(&mut buffer))
@@ -263,4 +271,6 @@ options! {
         "wrap long messages even where the output is no terminal";
     Trace: ["x"], NONE, Last, "LIBGUESTFS_TRACE", None, "log.trace",
         "show each step that an appliance is told to do on standard error";
+    NoProgress: ["no-progress"], NONE, Last, "", Some(Counterpart::NoProgress), "log.no_progress",
+        "show the plain log on a terminal, too, not a live view";
 }

@@ -58,6 +58,30 @@ fn complaints_are_glibcs_and_the_originals() {
 }
 
 #[test]
+fn our_own_option_leaves_beginnings_as_they_were() {
+    let style = |line: &str| {
+        let mut style = Style::default();
+        let parsed = parse(&words(line), false, &mut style);
+        parsed
+            .map(|_| style.no_progress)
+            .map_err(|error| error.to_string())
+    };
+    for (line, expected) in [
+        ("-B b --no-progress e", true),
+        ("-B b -no-p e", true),
+        ("-B b --no-net e", false),
+    ] {
+        assert_eq!(style(line), Ok(expected), "{line}");
+    }
+    let ambiguous = style("-B b --no e").unwrap_err();
+    assert!(
+        ambiguous.contains("'--no-delete-on-failure' '--no-network'"),
+        "{ambiguous}"
+    );
+    assert!(!ambiguous.contains("--no-progress"), "{ambiguous}");
+}
+
+#[test]
 fn letters_and_beginnings() {
     let build = |line: &str| match parse(&words(line), false, &mut Style::default()) {
         Ok(Parsed::Build(line)) => line,
