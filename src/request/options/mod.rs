@@ -96,6 +96,10 @@ pub enum OptionId {
     CacheStep,
     /// `--resume`
     Resume,
+    /// `--report`
+    Report,
+    /// `--report-against`
+    ReportAgainst,
 }
 
 /// What giving an option more than once means.

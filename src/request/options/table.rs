@@ -106,4 +106,8 @@ options! {
         "least work of hooks between two states that --cache keeps";
     Resume: None, Some("resume"), None, None, Never, Flag, "", true, Ours,
         "with --cache, go on at the hook that failed in the last build, with all that it has left";
+    Report: None, Some("report"), Some("FILE"), None, Never, Append, "", true, Ours,
+        "write what the build did to FILE when it has ended, well or not: a page if that ends in .html, fields for programs if in .json, a bill of materials (CycloneDX) if in .cdx.json; may be repeated";
+    ReportAgainst: None, Some("report-against"), Some("FILE"), None, Never, Last, "the .json report that this build replaces", true, Ours,
+        "show in the report what differs from an earlier one, a .json";
 }

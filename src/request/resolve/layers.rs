@@ -16,12 +16,14 @@ const DEFAULT_MAX: u64 = 20 << 30;
 const DEFAULT_AGE: u64 = 24 * 60 * 60;
 /// Options that say how a build is made, not what: with their values as words of
 /// their own.
-const OWN_WORDS: [(&str, bool); 5] = [
+const OWN_WORDS: [(&str, bool); 7] = [
     ("--cache", false),
     ("--cache-max", true),
     ("--cache-age", true),
     ("--cache-step", true),
     ("--resume", false),
+    ("--report", true),
+    ("--report-against", true),
 ];
 
 /// The options; `None` without `--cache`.
@@ -78,8 +80,8 @@ fn of_cache(raw: &RawRequest) -> Option<&'static str> {
     .find_map(|(id, name)| raw.has(id).then_some(name))
 }
 
-/// The words of a command line without those about layers: `DIB_ARGS` may end up
-/// in the image, which is the same whether layers were used or not.
+/// The words of a command line without those about layers and reports: `DIB_ARGS` may
+/// end up in the image, which is the same whether they were asked for or not.
 pub(super) fn without_own(words: Vec<String>) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = words.into_iter();
@@ -180,6 +182,7 @@ mod tests {
             ("--cache=/d --cache-max 5G vm --resume", "vm"),
             ("--cache-max=5G --cache-age 1d vm", "vm"),
             ("vm -- --cache", "vm -- --cache"),
+            ("--report a.html vm --report-against=b.json", "vm"),
         ] {
             assert_eq!(without_own(words(line)), words(expected), "{line}");
         }
