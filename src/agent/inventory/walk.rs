@@ -61,11 +61,8 @@ pub(super) fn walk(root: &Path, owners: &Owners, count: usize) -> Walked {
     let mut open: Vec<[Open; 2]> = Vec::new();
     let mut seen = HashSet::new();
     for entry in WalkDir::new(root).follow_links(false) {
-        let Some((entry, metadata)) = entry
-            .ok()
-            .and_then(|entry| Some((entry.metadata().ok()?, entry)))
-            .map(|(metadata, entry)| (entry, metadata))
-        else {
+        let found = entry.ok().and_then(|entry| Some((entry.metadata().ok()?, entry)));
+        let Some((metadata, entry)) = found else {
             walked.unreadable += 1;
             continue;
         };
