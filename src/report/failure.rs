@@ -77,6 +77,11 @@ impl BuildFailure {
         self.element.as_deref()
     }
 
+    /// What went wrong in the appliance itself.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref().map(|(what, _)| what.as_str())
+    }
+
     /// Adds what went wrong in the appliance itself, and what to change.
     pub fn because_of(mut self, trouble: Option<(String, String)>) -> BuildFailure {
         self.trouble = trouble.map(Box::new);

@@ -235,6 +235,8 @@ impl LogWriter {
     fn note_warning(&mut self, text: &str) {
         let warning = text.strip_prefix("WARNING").map(|text| {
             let text = text.strip_prefix(" safedib").unwrap_or(text);
+            // Upstream's warnings name a module first.
+            let text = text.split_once("[-] ").map_or(text, |(_, text)| text);
             text.trim_start_matches([':', ' '])
         });
         if self.warnings.len() < MAX_WARNINGS {

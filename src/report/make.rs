@@ -67,24 +67,34 @@ impl Outcome {
 
     /// That of a failure inside the appliance.
     pub fn of_failure(failure: &BuildFailure) -> Outcome {
-        let plain = Outcome::of_error(failure, State::Failed);
-        match failure.failure() {
+        let mut outcome = Outcome {
+            hint: failure.hint(),
+            ..Outcome::default()
+        };
+        let mut message = match failure.failure() {
             Failure::Hook {
                 phase,
                 hook,
                 status,
                 tail,
-            } => Outcome {
-                phase: Some(phase.name().to_owned()),
-                hook: hook.clone(),
-                element: failure.element().map(str::to_owned),
-                status: Some(*status),
-                tail: tail.clone(),
-                message: plain.message.as_deref().map(first_line),
-                ..plain
-            },
-            Failure::Step { .. } => plain,
+            } => {
+                outcome.phase = Some(phase.name().to_owned());
+                outcome.hook = hook.clone();
+                outcome.element = failure.element().map(str::to_owned);
+                outcome.status = Some(*status);
+                outcome.tail = tail.clone();
+                // What follows is told by these.
+                let text = failure.to_string();
+                text.lines().next().unwrap_or_default().to_owned()
+            }
+            Failure::Step { message, .. } => message.clone(),
+        };
+        if let Some(trouble) = failure.trouble() {
+            message.push('\n');
+            message.push_str(trouble);
         }
+        outcome.message = Some(message);
+        outcome
     }
 
     /// That of any other error.
@@ -96,11 +106,6 @@ impl Outcome {
             ..Outcome::default()
         }
     }
-}
-
-/// What follows is told by fields of its own.
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
 }
 
 fn image(request: &BuildRequest, record: &Record) -> ImageFacts {
