@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use thiserror::Error as ThisError;
 
 use crate::error::{Explain, Setting};
-use crate::plan::{HookOutput, Plan, PlannedOutput, Reproducible};
+use crate::plan::{Plan, Reproducible};
 use crate::report::{
     self, rfc3339, BuildReport, Difference, LayerFacts, LogWriter, Outcome, OutputFacts, Parts,
     State, Timings,
@@ -174,7 +174,7 @@ impl<'a> Reporter<'a> {
             record: self.timings.record(),
             outcome,
             outputs: match (error, plan) {
-                (None, Some(plan)) => outputs(plan),
+                (None, Some(plan)) => outputs(self.request, plan),
                 _ => Vec::new(),
             },
             layer: self.layer.take(),
@@ -297,40 +297,37 @@ fn read(path: &Path) -> Result<BuildReport, String> {
 }
 
 /// What the build has left.
-fn outputs(plan: &Plan) -> Vec<OutputFacts> {
-    let planned = plan.outputs.iter().map(planned);
-    let of_hooks = plan.hook_outputs.iter().filter_map(of_hook);
+fn outputs(request: &BuildRequest, plan: &Plan) -> Vec<OutputFacts> {
+    let summed = request.checksums.sha256;
+    let planned = plan.outputs.iter().filter_map(|output| {
+        let facts = OutputFacts {
+            name: output.shown.clone(),
+            format: output.format.name().to_owned(),
+            ..OutputFacts::default()
+        };
+        match &output.path {
+            Some(path) => measured(facts, path, summed),
+            None => Some(facts),
+        }
+    });
+    let of_hooks = plan.hook_outputs.iter().filter_map(|output| {
+        let facts = OutputFacts {
+            name: output.shown.clone(),
+            format: "hook".to_owned(),
+            ..OutputFacts::default()
+        };
+        measured(facts, &output.path, summed)
+    });
     planned.chain(of_hooks).collect()
 }
 
-fn planned(output: &PlannedOutput) -> OutputFacts {
-    let facts = OutputFacts {
-        name: output.shown.clone(),
-        format: output.format.name().to_owned(),
-        ..OutputFacts::default()
-    };
-    match &output.path {
-        Some(path) => measured(facts, path).unwrap_or_default(),
-        None => facts,
-    }
-}
-
-fn of_hook(output: &HookOutput) -> Option<OutputFacts> {
-    let facts = OutputFacts {
-        name: output.shown.clone(),
-        format: "hook".to_owned(),
-        ..OutputFacts::default()
-    };
-    measured(facts, &output.path)
-}
-
-fn measured(facts: OutputFacts, path: &Path) -> Option<OutputFacts> {
+fn measured(facts: OutputFacts, path: &Path, summed: bool) -> Option<OutputFacts> {
     let found = path.symlink_metadata().ok()?;
     Some(OutputFacts {
         path: Some(path.display().to_string()),
         bytes: found.len(),
         allocated: found.blocks().saturating_mul(512),
-        sha256: checksum(path),
+        sha256: summed.then(|| checksum(path)).flatten(),
         ..facts
     })
 }

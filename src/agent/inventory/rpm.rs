@@ -53,10 +53,13 @@ pub(super) fn read(context: &mut Context, target: &Path) -> Result<Answer, Error
     }
     let printed = match ask_here(&copy) {
         Ok(printed) => Ok(printed),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            ask_in_target(context, target, place, &copy)?
-        }
-        Err(error) => Err(format!("rpm cannot read the target's database: {error}")),
+        // It may not be there, or not know the format.
+        Err(here) => ask_in_target(context, target, place, &copy)?.map_err(|there| {
+            format!(
+                "nobody can read the target's database of rpm: rpm in the appliance: {here}; \
+                 rpm in the target: {there}"
+            )
+        }),
     };
     let _ = fs::remove_dir_all(&copy);
     Ok(match printed {
@@ -143,15 +146,9 @@ fn ask_in_target(
     let _ = mounts::detach(view);
     Ok(match asked {
         Ok(outcome) if outcome.status == 0 => Ok(outcome.stdout),
-        Ok(outcome) => Err(format!(
-            "the target's rpm ended with status {}",
-            outcome.status
-        )),
+        Ok(outcome) => Err(format!("exit status {}", outcome.status)),
         Err(Error::Channel(error)) => return Err(Error::Channel(error)),
-        Err(error) => Err(format!(
-            "the target has a database of rpm, and neither the appliance nor the target \
-             has an rpm to read it: {error}"
-        )),
+        Err(error) => Err(error.to_string()),
     })
 }
 
