@@ -86,10 +86,7 @@ impl<'a> Reporter<'a> {
     ///
     /// # Errors
     /// One cannot be written; the one that was named cannot be read.
-    pub(super) fn new(
-        request: &'a BuildRequest,
-        log: &mut LogWriter,
-    ) -> Result<Self, ReportError> {
+    pub(super) fn new(request: &'a BuildRequest, log: &mut LogWriter) -> Result<Self, ReportError> {
         for file in &request.reports.files {
             writable(&file.path).map_err(|source| ReportError::Unwritable {
                 path: file.path.clone(),
@@ -162,9 +159,7 @@ impl<'a> Reporter<'a> {
         let outcome = match error {
             None => Outcome::built(),
             Some(Error::Failed(failure)) => Outcome::of_failure(failure),
-            Some(error @ Error::Interrupted { .. }) => {
-                Outcome::of_error(error, State::Interrupted)
-            }
+            Some(error @ Error::Interrupted { .. }) => Outcome::of_error(error, State::Interrupted),
             Some(error) => Outcome::of_error(error, State::Failed),
         };
         let plan = self.plan.as_ref();

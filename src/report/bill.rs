@@ -90,10 +90,7 @@ fn system(system: &System) -> Option<Value> {
         "bom-ref": "system",
         "name": system.id.as_ref()?,
     });
-    for (key, value) in [
-        ("version", &system.version),
-        ("description", &system.name),
-    ] {
+    for (key, value) in [("version", &system.version), ("description", &system.name)] {
         if let Some(value) = value {
             component[key] = json!(value);
         }
@@ -281,7 +278,13 @@ mod tests {
             .collect();
         assert_eq!(refs.len(), 4);
         assert!(components.iter().all(|c| c.get("licenses").is_none()));
-        assert_eq!(bill["dependencies"][0]["dependsOn"].as_array().unwrap().len(), 3);
+        assert_eq!(
+            bill["dependencies"][0]["dependsOn"]
+                .as_array()
+                .unwrap()
+                .len(),
+            3
+        );
         let file = &bill["metadata"]["component"]["components"][0];
         assert_eq!(file["name"], "image.tar");
         assert_eq!(file["hashes"][0]["alg"], "SHA-256");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::build_report::{BuildReport, State};
+use super::tidy::shown;
 use crate::protocol::{Package, Space};
 
 /// Most rows of a list that is sorted by how much they differ.
@@ -85,7 +86,7 @@ impl Difference {
     pub fn between(old: &BuildReport, new: &BuildReport, against: &str) -> Difference {
         let content = old.content.as_ref().zip(new.content.as_ref());
         Difference {
-            against: against.to_owned(),
+            against: shown(against, 4096),
             began: old.image.began.clone(),
             state: old.outcome.state,
             seconds: Change {
@@ -376,7 +377,10 @@ mod tests {
         assert_eq!(difference.elements_added, ["more"]);
         assert!(difference.elements_removed.is_empty());
         assert_eq!(difference.warnings_added, ["careful"]);
-        assert_eq!((difference.outputs[0].old, difference.outputs[0].new), (100_500, 300_500));
+        assert_eq!(
+            (difference.outputs[0].old, difference.outputs[0].new),
+            (100_500, 300_500)
+        );
         assert_eq!(difference.phases[0].new, 10.0);
         let same = Difference::between(&old, &old, "old.json");
         assert!(same.space.is_empty() && same.hooks.is_empty());
@@ -390,7 +394,10 @@ mod tests {
         let new = space_of("", 6000, vec![opt, space_of("etc", 1000, Vec::new())]);
         let rows = space(&old, &new);
         assert_eq!(rows.len(), 1);
-        assert_eq!((&*rows[0].name, rows[0].old, rows[0].new), ("/opt", 0, 5000));
+        assert_eq!(
+            (&*rows[0].name, rows[0].old, rows[0].new),
+            ("/opt", 0, 5000)
+        );
     }
 
     #[test]

@@ -41,7 +41,9 @@ impl BuildReport {
             version: VERSION,
             generator: concat!("safedib ", env!("CARGO_PKG_VERSION")).to_owned(),
             image: image(parts.request, parts.record),
-            appliances: plan.map(|plan| appliances(plan, parts.record)).unwrap_or_default(),
+            appliances: plan
+                .map(|plan| appliances(plan, parts.record))
+                .unwrap_or_default(),
             elements: plan.map(elements).unwrap_or_default(),
             timeline: timeline(plan, parts.record),
             warnings: parts.warnings.to_vec(),

@@ -205,7 +205,9 @@ impl Record {
     fn close(&mut self, work: &Work, seconds: f64) {
         let now = self.now();
         let open = self.spans.iter_mut().rev();
-        let span = open.filter(|span| !span.ended).find(|span| span.work == *work);
+        let span = open
+            .filter(|span| !span.ended)
+            .find(|span| span.work == *work);
         if let Some(span) = span {
             // What an agent says cannot be longer than what was seen.
             span.seconds = seconds.max(0.0).min(now - span.start);
@@ -270,7 +272,10 @@ mod tests {
         assert_eq!(ended, [true, false, true, false, true, true]);
         let now = record.now();
         for span in record.spans() {
-            assert!(span.start >= 0.0 && span.start + span.seconds <= now, "{span:?}");
+            assert!(
+                span.start >= 0.0 && span.start + span.seconds <= now,
+                "{span:?}"
+            );
         }
         assert_eq!(record.stages()[0].notes, ["slow"]);
     }

@@ -47,7 +47,10 @@ fn lines(list: &mut Vec<String>) {
 /// Makes all of a report fit to be shown. Lines of messages are kept apart.
 pub fn report(report: &mut BuildReport) {
     let outcome = &mut report.outcome;
-    for text in [&mut outcome.message, &mut outcome.hint].into_iter().flatten() {
+    for text in [&mut outcome.message, &mut outcome.hint]
+        .into_iter()
+        .flatten()
+    {
         let parts: Vec<String> = text.lines().map(|part| shown(part, MAX_LINE)).collect();
         *text = parts.join("\n");
     }

@@ -48,5 +48,8 @@ fn a_reproducible_image_has_a_reproducible_bill() {
     };
     let bill = made("0");
     assert_eq!(bill, made("1"));
-    assert!(bill.contains("\"timestamp\": \"2023-11-14T22:13:20Z\""), "{bill}");
+    assert!(
+        bill.contains("\"timestamp\": \"2023-11-14T22:13:20Z\""),
+        "{bill}"
+    );
 }

@@ -71,7 +71,11 @@ fn pages_work_in_a_browser() {
     let run = build(&caller, "tar").args(["--report=r.json"]);
     run.run().success();
     let failing = build(&caller, "tar")
-        .element_file("wrong", "install.d/70-wrong", "#!/bin/bash\necho no; exit 3\n")
+        .element_file(
+            "wrong",
+            "install.d/70-wrong",
+            "#!/bin/bash\necho no; exit 3\n",
+        )
         .args(["--report=failed.html", "wrong"]);
     failing.run().failure(3, &[]);
     look(&failing, &caller, "failed.html", "failed");

@@ -42,6 +42,7 @@ pub fn build(caller: &Caller, formats: &str) -> Run {
         .args(["safedib-fake-os", "packaged"])
 }
 
+/// A report that a run has left.
 pub fn report(run: &Run, name: &str) -> Value {
     let text = fs::read_to_string(run.dir.join(name)).unwrap();
     serde_json::from_str(&text).unwrap()
@@ -57,7 +58,13 @@ fn hooks(report: &Value) -> Vec<String> {
     let events = report["timeline"].as_array().unwrap().iter();
     let hooks = events.filter(|event| event["kind"] == "hook");
     hooks
-        .map(|hook| format!("{}/{}", hook["element"].as_str().unwrap(), hook["name"].as_str().unwrap()))
+        .map(|hook| {
+            format!(
+                "{}/{}",
+                hook["element"].as_str().unwrap(),
+                hook["name"].as_str().unwrap()
+            )
+        })
         .collect()
 }
 
@@ -76,23 +83,39 @@ fn a_build_tells_what_it_did() {
             assert!(outcome.stdout.contains(&format!("{name}\n")), "{outcome}");
             let found = fs::metadata(run.dir.join(name)).unwrap();
             use std::os::unix::fs::MetadataExt;
-            assert_eq!((found.uid(), found.mode() & 0o777), (run.owner().0.as_raw(), 0o644));
+            assert_eq!(
+                (found.uid(), found.mode() & 0o777),
+                (run.owner().0.as_raw(), 0o644)
+            );
         }
         let report = report(&run, "r.json");
         assert_eq!(report["version"], 1);
         assert_eq!(report["outcome"]["state"], "built");
         let ran = hooks(&report);
-        for hook in ["safedib-fake-os/10-fake-os", "packaged/60-packages", "packaged/50-slow"] {
+        for hook in [
+            "safedib-fake-os/10-fake-os",
+            "packaged/60-packages",
+            "packaged/50-slow",
+        ] {
             assert!(ran.contains(&hook.to_owned()), "{ran:?}");
         }
         let slow = report["timeline"].as_array().unwrap().iter();
-        let slow = slow.clone().find(|event| event["name"] == "50-slow").unwrap();
-        assert!(slow["seconds"].as_f64().unwrap() >= 0.3 && slow["ended"] == true, "{slow}");
+        let slow = slow
+            .clone()
+            .find(|event| event["name"] == "50-slow")
+            .unwrap();
+        assert!(
+            slow["seconds"].as_f64().unwrap() >= 0.3 && slow["ended"] == true,
+            "{slow}"
+        );
         assert!(report["image"]["seconds"].as_f64() > slow["seconds"].as_f64());
         told_outputs(&run, &report);
         told_content(&report["content"]);
         let appliance = &report["appliances"][0];
-        assert_eq!((&appliance["kind"], &appliance["why"]), (&"namespace".into(), &"needs no block device".into()));
+        assert_eq!(
+            (&appliance["kind"], &appliance["why"]),
+            (&"namespace".into(), &"needs no block device".into())
+        );
         let asked = report["elements"].as_array().unwrap().iter();
         let asked: Vec<&Value> = asked.map(|element| &element["asked_by"][0]).collect();
         assert_eq!(asked, ["", ""]);
@@ -122,7 +145,10 @@ fn told_content(content: &Value) {
     assert_eq!(content["manager"], "dpkg");
     assert_eq!(content["system"]["id"], "debian");
     let packages = content["packages"].as_array().unwrap();
-    let names: Vec<&str> = packages.iter().map(|p| p["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = packages
+        .iter()
+        .map(|p| p["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["<script>alert(1)</script>", "fake-base"]);
     assert_eq!(packages[0]["version"], "3\u{241b}[2J");
     // /bin leads to /usr/bin.
@@ -131,11 +157,17 @@ fn told_content(content: &Value) {
     assert!(bash > 500_000, "{bash}");
     let find = |of: &Value, name: &str| {
         let children = of["children"].as_array().unwrap().iter();
-        children.clone().find(|child| child["name"] == name).cloned()
+        children
+            .clone()
+            .find(|child| child["name"] == name)
+            .cloned()
     };
     let large = find(&content["tree"], "opt").and_then(|opt| find(&opt, "own"));
     let large = large.and_then(|own| find(&own, "large")).unwrap();
-    assert_eq!((&large["apparent"], &large["files"]), (&3_000_000.into(), &1.into()));
+    assert_eq!(
+        (&large["apparent"], &large["files"]),
+        (&3_000_000.into(), &1.into())
+    );
     let unowned = find(&content["unowned"], "opt").unwrap();
     assert!(unowned["bytes"].as_u64() >= Some(3_000_000));
     let total = content["tree"]["bytes"].as_u64().unwrap();
@@ -164,7 +196,10 @@ fn a_failed_build_tells_why() {
         let run = build(&caller, "tar")
             .element_file("packaged", "post-install.d/70-wrong", hook)
             .args(["--report=r.html", "--report=r.json", "--report=r.cdx.json"]);
-        let outcome = run.run().failure(44, &["70-wrong"]).leaves(&["r.html", "r.json"]);
+        let outcome = run
+            .run()
+            .failure(44, &["70-wrong"])
+            .leaves(&["r.html", "r.json"]);
         assert!(outcome.stdout.contains("no bill of materials"), "{outcome}");
         let report = report(&run, "r.json");
         let told = &report["outcome"];
@@ -177,10 +212,16 @@ fn a_failed_build_tells_why() {
             assert_eq!(told[key], value);
         }
         assert_eq!(told["status"], 44);
-        assert_eq!(told["tail"].as_array().unwrap().last().unwrap(), "<b>last words</b>");
+        assert_eq!(
+            told["tail"].as_array().unwrap().last().unwrap(),
+            "<b>last words</b>"
+        );
         assert_eq!(report["content"], Value::Null);
         let last = report["timeline"].as_array().unwrap().last().unwrap();
-        assert_eq!((&last["name"], &last["ended"]), (&"70-wrong".into(), &false.into()));
+        assert_eq!(
+            (&last["name"], &last["ended"]),
+            (&"70-wrong".into(), &false.into())
+        );
         let page = fs::read_to_string(run.dir.join("r.html")).unwrap();
         assert!(page.contains("&lt;b&gt;last words&lt;/b&gt;") && !page.contains("<b>last"));
     }
@@ -190,7 +231,9 @@ fn a_failed_build_tells_why() {
 fn what_fails_before_the_first_hook_is_told_too() {
     for caller in callers() {
         let run = Run::build(&caller, "tar").args(["--report=r.json", "no-such-element"]);
-        run.run().failure(1, &["no-such-element"]).leaves(&["r.json"]);
+        run.run()
+            .failure(1, &["no-such-element"])
+            .leaves(&["r.json"]);
         let report = report(&run, "r.json");
         let message = report["outcome"]["message"].as_str().unwrap();
         assert!(message.contains("no-such-element"), "{message}");
@@ -205,16 +248,36 @@ fn what_cannot_be_written_is_refused_before_the_build() {
             fs::create_dir(run.dir.join("directory.html")).unwrap();
             fs::write(run.dir.join("no-report.json"), "{}").unwrap();
             let outcome = run.run().failure(1, texts);
-            assert_eq!(outcome.files, ["directory.html", "no-report.json"], "{outcome}");
+            assert_eq!(
+                outcome.files,
+                ["directory.html", "no-report.json"],
+                "{outcome}"
+            );
             assert!(!outcome.stdout.contains("Building elements"), "{outcome}");
         };
-        refused(&["--report=a.txt"], &["--report", "extension", "hint: end it in .html"]);
-        refused(&["--report=no/such.html"], &["cannot write the report", "no/such.html", "hint: create"]);
-        refused(&["--report=directory.html"], &["directory.html", "hint: give --report"]);
-        refused(&["--report=/proc/a.html"], &["cannot write the report /proc/a.html"]);
+        refused(
+            &["--report=a.txt"],
+            &["--report", "extension", "hint: end it in .html"],
+        );
+        refused(
+            &["--report=no/such.html"],
+            &["cannot write the report", "no/such.html", "hint: create"],
+        );
+        refused(
+            &["--report=directory.html"],
+            &["directory.html", "hint: give --report"],
+        );
+        refused(
+            &["--report=/proc/a.html"],
+            &["cannot write the report /proc/a.html"],
+        );
         refused(
             &["--report=a.html", "--report-against=no-report.json"],
-            &["cannot compare with", "no report", "hint: give --report-against"],
+            &[
+                "cannot compare with",
+                "no report",
+                "hint: give --report-against",
+            ],
         );
         refused(
             &["--report=a.cdx.json", "--report-against=no-report.json"],
@@ -241,7 +304,10 @@ fn an_earlier_report_is_compared_with() {
         assert!(page.contains("1:2.0-1+b1") && page.contains("Difference to an earlier build"));
         again(&run, &["--report-against=first.json"]).success();
         let named = report(&run, "r.json");
-        assert!(named["difference"]["against"].as_str().unwrap().ends_with("/first.json"));
+        assert!(named["difference"]["against"]
+            .as_str()
+            .unwrap()
+            .ends_with("/first.json"));
         // What is no report is replaced, and the log says so.
         fs::write(run.dir.join("r.json"), "[1]").unwrap();
         let outcome = again(&run, &[]).success();
@@ -259,7 +325,10 @@ fn a_layer_is_told_and_its_hooks_have_no_times() {
         run.run().success();
         let report = report(&run, "r.json");
         let layer = &report["layer"];
-        assert!(layer["text"].as_str().unwrap().contains("began with a layer"));
+        assert!(layer["text"]
+            .as_str()
+            .unwrap()
+            .contains("began with a layer"));
         let reused = layer["hooks"].as_array().unwrap();
         assert!(reused.contains(&"root.d/60-packages".into()), "{reused:?}");
         assert!(!hooks(&report).contains(&"packaged/60-packages".to_owned()));
@@ -284,8 +353,18 @@ fn image_definitions_and_virt_dib_ask_for_reports() {
         fs::write(lib.join("die"), "").unwrap();
         let elements = run.elements();
         let run = run
-            .args(["-B".into(), lib.into_os_string(), "-p".into(), elements.into()])
-            .args(["--skip-base", "--formats=tar", "--name=two", "--report=two.json"])
+            .args([
+                "-B".into(),
+                lib.into_os_string(),
+                "-p".into(),
+                elements.into(),
+            ])
+            .args([
+                "--skip-base",
+                "--formats=tar",
+                "--name=two",
+                "--report=two.json",
+            ])
             .args(["safedib-one-file"])
             .env("DIB_APPLIANCE", "namespace");
         run.run().success();

@@ -120,8 +120,14 @@ fn a_real_database_is_read() {
         let content = &report["content"];
         assert_eq!(content["manager"], "rpm", "{}", content["note"]);
         let small = &content["packages"][0];
-        assert_eq!((&small["name"], &small["version"]), (&"small".into(), &"1.2-3".into()));
-        assert_eq!((&small["arch"], &small["files"]), (&"noarch".into(), &1.into()));
+        assert_eq!(
+            (&small["name"], &small["version"]),
+            (&"small".into(), &"1.2-3".into())
+        );
+        assert_eq!(
+            (&small["arch"], &small["files"]),
+            (&"noarch".into(), &1.into())
+        );
         assert_eq!(small["licence"], "Apache-2.0");
         assert!(fs::metadata(run.dir.join("image.tar")).is_ok());
     }

@@ -68,10 +68,7 @@ fn look(context: &mut Context) -> Result<Inventory, Error> {
 }
 
 /// The database of whatever has installed something in the target.
-fn database(
-    context: &mut Context,
-    target: &Path,
-) -> Result<(Option<Manager>, Database), Error> {
+fn database(context: &mut Context, target: &Path) -> Result<(Option<Manager>, Database), Error> {
     let of_dpkg = match dpkg::read(target) {
         Ok(Some(database)) if !database.packages.is_empty() => {
             return Ok((Some(Manager::Dpkg), database))

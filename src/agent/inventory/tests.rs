@@ -40,8 +40,11 @@ fn space_is_counted_once_and_folded() {
     assert!(large.bytes >= 1 << 20 && large.bytes < 3 << 19, "{large:?}");
     assert_eq!((large.apparent, large.files), (1 << 20, 2));
     assert_eq!(walked.packages[0].1, 2);
-    assert_eq!(walked.packages[0].0, child(large, "large").map_or(0, |file| file.bytes)
-        + child(large, "linked").map_or(0, |file| file.bytes));
+    assert_eq!(
+        walked.packages[0].0,
+        child(large, "large").map_or(0, |file| file.bytes)
+            + child(large, "linked").map_or(0, |file| file.bytes)
+    );
     assert_eq!(walked.packages[1], (0, 0));
     // A thousandth of 2 MiB is less than the block that the small file takes.
     assert!(child(&walked.unowned, "var/cache/other").is_some());
@@ -100,7 +103,10 @@ fn packages_of_dpkg_own_their_files() {
     assert_eq!((&*one.version, &*one.arch), ("1:2.3-4+b1", "amd64"));
     assert_eq!(one.source.as_deref(), Some("first (1:2.3-4)"));
     assert_eq!(one.state, None);
-    assert_eq!(database.packages[1].state.as_deref(), Some("half-configured"));
+    assert_eq!(
+        database.packages[1].state.as_deref(),
+        Some("half-configured")
+    );
     let walked = walk(root, &database.owners, 2);
     assert_eq!([walked.packages[0].1, walked.packages[1].1], [1, 1]);
 }
@@ -127,7 +133,9 @@ fn nothing_outside_is_read() {
 
 #[test]
 fn the_system_is_told_by_its_own_words() {
-    let system = system::parse("NAME=x\nID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME='Debian 12'\nVARIANT_ID=\n");
+    let system = system::parse(
+        "NAME=x\nID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME='Debian 12'\nVARIANT_ID=\n",
+    );
     assert_eq!(system.id.as_deref(), Some("debian"));
     assert_eq!(system.version.as_deref(), Some("12"));
     assert_eq!(system.name.as_deref(), Some("Debian 12"));
@@ -154,7 +162,10 @@ fn what_rpm_prints_is_read_line_by_line() {
     write(root.path(), "usr/bin/bash", b"x");
     write(root.path(), "not/ours", b"x");
     let walked = walk(root.path(), &database.owners, 2);
-    assert_eq!(walked.packages.iter().map(|p| p.1).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(
+        walked.packages.iter().map(|p| p.1).collect::<Vec<_>>(),
+        [1, 0]
+    );
 }
 
 #[test]

@@ -35,7 +35,9 @@ impl Owners {
     }
 
     fn of(&self, path: &[u8]) -> Option<usize> {
-        self.0.get(path).and_then(|package| (*package).try_into().ok())
+        self.0
+            .get(path)
+            .and_then(|package| (*package).try_into().ok())
     }
 }
 
@@ -61,7 +63,9 @@ pub(super) fn walk(root: &Path, owners: &Owners, count: usize) -> Walked {
     let mut open: Vec<[Open; 2]> = Vec::new();
     let mut seen = HashSet::new();
     for entry in WalkDir::new(root).follow_links(false) {
-        let found = entry.ok().and_then(|entry| Some((entry.metadata().ok()?, entry)));
+        let found = entry
+            .ok()
+            .and_then(|entry| Some((entry.metadata().ok()?, entry)));
         let Some((metadata, entry)) = found else {
             walked.unreadable += 1;
             continue;

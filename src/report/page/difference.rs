@@ -15,14 +15,20 @@ pub(super) fn section(page: &mut Html, report: &BuildReport) {
     page.raw("<p class=\"lead\">");
     page.text(&format!(
         "That of {}, by {}",
-        difference.began.replacen('T', " ", 1).replacen('Z', " UTC", 1),
+        difference
+            .began
+            .replacen('T', " ", 1)
+            .replacen('Z', " UTC", 1),
         difference.against
     ));
     if difference.state != State::Built {
-        page.text(&format!(", which {}", match difference.state {
-            State::Interrupted => "was interrupted",
-            _ => "failed",
-        }));
+        page.text(&format!(
+            ", which {}",
+            match difference.state {
+                State::Interrupted => "was interrupted",
+                _ => "failed",
+            }
+        ));
     }
     page.raw(".</p>\n");
     overview(page, difference);
@@ -31,14 +37,24 @@ pub(super) fn section(page: &mut Html, report: &BuildReport) {
     page.raw("<div class=\"two\">\n");
     for (title, rows) in sized.into_iter().filter(|(_, rows)| !rows.is_empty()) {
         let rows = rows.iter().map(|row| {
-            (row.name.as_str(), bytes(row.old), bytes(row.new), of_bytes(row.old, row.new))
+            (
+                row.name.as_str(),
+                bytes(row.old),
+                bytes(row.new),
+                of_bytes(row.old, row.new),
+            )
         });
         rows_of(page, title, "td class=\"mono\"", rows);
     }
     for (title, rows) in timed.into_iter().filter(|(_, rows)| !rows.is_empty()) {
         let rows = rows.iter().map(|row: &Named<f64>| {
             let change = of_seconds(row.old, row.new);
-            (row.name.as_str(), duration(row.old), duration(row.new), change)
+            (
+                row.name.as_str(),
+                duration(row.old),
+                duration(row.new),
+                change,
+            )
         });
         rows_of(page, title, "td", rows);
     }
@@ -73,7 +89,10 @@ fn signed(more: bool, text: &str) -> String {
 fn of_bytes(old: u64, new: u64) -> Shown {
     match new == old {
         true => ("same".to_owned(), class(false, true)),
-        false => (signed(new > old, &bytes(new.abs_diff(old))), class(new > old, false)),
+        false => (
+            signed(new > old, &bytes(new.abs_diff(old))),
+            class(new > old, false),
+        ),
     }
 }
 
@@ -81,7 +100,10 @@ fn of_seconds(old: f64, new: f64) -> Shown {
     let differs = (new - old).abs();
     match differs < 0.05 {
         true => ("same".to_owned(), class(false, true)),
-        false => (signed(new > old, &duration(differs)), class(new > old, false)),
+        false => (
+            signed(new > old, &duration(differs)),
+            class(new > old, false),
+        ),
     }
 }
 
@@ -89,21 +111,45 @@ fn overview(page: &mut Html, difference: &Difference) {
     page.table("", &["", "#Then", "#Now", "#Difference"], |page| {
         let seconds = &difference.seconds;
         let change = of_seconds(seconds.old, seconds.new);
-        row(page, "td", "Time", &duration(seconds.old), &duration(seconds.new), &change);
+        row(
+            page,
+            "td",
+            "Time",
+            &duration(seconds.old),
+            &duration(seconds.new),
+            &change,
+        );
         for output in &difference.outputs {
             let change = of_bytes(output.old, output.new);
             let (old, new) = (bytes(output.old), bytes(output.new));
-            row(page, "td", &format!("Image, {}", output.name), &old, &new, &change);
+            row(
+                page,
+                "td",
+                &format!("Image, {}", output.name),
+                &old,
+                &new,
+                &change,
+            );
         }
         if let Some(size) = &difference.bytes {
             let change = of_bytes(size.old, size.new);
-            row(page, "td", "Content", &bytes(size.old), &bytes(size.new), &change);
+            row(
+                page,
+                "td",
+                "Content",
+                &bytes(size.old),
+                &bytes(size.new),
+                &change,
+            );
         }
         if let Some(files) = &difference.files {
             let (old, new) = (files.old, files.new);
             let change = match old == new {
                 true => ("same".to_owned(), "dim"),
-                false => (signed(new > old, &count(new.abs_diff(old))), class(new > old, false)),
+                false => (
+                    signed(new > old, &count(new.abs_diff(old))),
+                    class(new > old, false),
+                ),
             };
             row(page, "td", "Files", &count(old), &count(new), &change);
         }
@@ -142,8 +188,14 @@ fn package_changes(page: &mut Html, packages: &PackageChanges) {
         return page.raw("<p class=\"dim\">The same packages of the same versions.</p>\n");
     }
     page.table(" class=\"sortable\"", &["Package", "Then", "Now"], |page| {
-        let added = packages.added.iter().map(|(name, new)| (name, None, Some(new)));
-        let removed = packages.removed.iter().map(|(name, old)| (name, Some(old), None));
+        let added = packages
+            .added
+            .iter()
+            .map(|(name, new)| (name, None, Some(new)));
+        let removed = packages
+            .removed
+            .iter()
+            .map(|(name, old)| (name, Some(old), None));
         let changed = packages.changed.iter();
         let changed = changed.map(|(name, old, new)| (name, Some(old), Some(new)));
         for (name, old, new) in added.chain(removed).chain(changed).take(MAX_PACKAGES) {

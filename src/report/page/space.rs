@@ -47,7 +47,10 @@ pub(super) fn section(page: &mut Html, report: &BuildReport) {
     let mut directories = Vec::new();
     let mut files = Vec::new();
     collect(&content.tree, "", &mut directories, &mut files);
-    for (title, mut rows) in [("Largest directories", directories), ("Largest files", files)] {
+    for (title, mut rows) in [
+        ("Largest directories", directories),
+        ("Largest files", files),
+    ] {
         rows.sort_by(|a, b| b.1.cmp(&a.1));
         rows.truncate(MAX_LARGEST);
         if !rows.is_empty() {

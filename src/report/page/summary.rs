@@ -115,7 +115,13 @@ pub(super) fn failure(page: &mut Html, report: &BuildReport) {
         _ => "The build failed",
     };
     page.begin("failure", "failure", title);
-    page.element("p class=\"message\"", outcome.message.as_deref().unwrap_or("for an unknown reason"));
+    page.element(
+        "p class=\"message\"",
+        outcome
+            .message
+            .as_deref()
+            .unwrap_or("for an unknown reason"),
+    );
     if let Some(hint) = &outcome.hint {
         page.element("p class=\"hint\"", hint);
     }

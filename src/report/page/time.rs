@@ -83,7 +83,10 @@ fn timeline(page: &mut Html, report: &BuildReport) {
 }
 
 fn total(report: &BuildReport) -> f64 {
-    let ends = report.timeline.iter().map(|event| event.start + event.seconds);
+    let ends = report
+        .timeline
+        .iter()
+        .map(|event| event.start + event.seconds);
     ends.fold(report.image.seconds, f64::max)
 }
 
@@ -206,7 +209,10 @@ fn all_hooks(page: &mut Html, report: &BuildReport) {
         return;
     }
     page.raw("<details><summary>");
-    page.text(&format!("All {} in order", counted(hooks.len() as u64, "hook")));
+    page.text(&format!(
+        "All {} in order",
+        counted(hooks.len() as u64, "hook")
+    ));
     page.raw("</summary>\n");
     if !reused.is_empty() {
         page.raw("<p class=\"dim\">");

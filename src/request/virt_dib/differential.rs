@@ -398,10 +398,7 @@ fn five_hundred_lines_mean_what_they_meant() {
 fn the_table_is_the_original_one() {
     let original = Original::read();
     let ours = super::table::OURS;
-    assert_eq!(
-        super::OPTIONS.len(),
-        original.options.len() + ours.len()
-    );
+    assert_eq!(super::OPTIONS.len(), original.options.len() + ours.len());
     let shared = super::OPTIONS.iter();
     for option in shared.filter(|option| !ours.contains(&option.id)) {
         let known = original
