@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use tempfile::NamedTempFile;
 use thiserror::Error as ThisError;
 
 use crate::error::{Explain, Setting};
@@ -206,23 +207,25 @@ fn writable(path: &Path) -> io::Result<()> {
         return Err(io::ErrorKind::NotADirectory.into());
     }
     room::check_directory(directory)?;
-    if let Some(error) = room::unwritable(directory) {
-        return Err(error);
-    }
     match path.symlink_metadata() {
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        _ => Ok(()),
+        // access(2) would know nothing of filesystems that take no files.
+        _ => temporary(path).map(drop),
     }
+}
+
+/// A file beside the one that it will replace; it goes unless it is put there.
+fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    tempfile::Builder::new()
+        .prefix(&format!(".{name}.safedib-"))
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(path.parent().unwrap_or(Path::new("/")))
 }
 
 /// Puts a file in place, whole.
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut file = tempfile::Builder::new()
-        .prefix(&format!(".{name}.safedib-"))
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)?;
+    let mut file = temporary(path)?;
     file.write_all(content)?;
     file.persist(path)?;
     Ok(())

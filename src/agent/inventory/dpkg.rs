@@ -106,7 +106,7 @@ fn stanza(text: &str) -> Option<Package> {
         return None;
     }
     Some(Package {
-        name: field("Package").filter(|name| !name.contains('/'))?,
+        name: field("Package")?,
         version: field("Version")?,
         arch: field("Architecture").unwrap_or_default(),
         source: field("Source"),
