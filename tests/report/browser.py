@@ -172,7 +172,7 @@ def use_map(browser):
     parts = "document.querySelectorAll('#map rect').length"
     check(browser.ask(parts) > 3, "the map has no parts")
     area = browser.ask(
-        "[...document.querySelectorAll('#map > .cell:not(.inner) > rect')].reduce((sum, r) =>"
+        "[...document.querySelectorAll('#map > .d0 > rect')].reduce((sum, r) =>"
         " sum + r.width.baseVal.value * r.height.baseVal.value, 0) /"
         " (map.clientWidth * map.clientHeight)"
     )

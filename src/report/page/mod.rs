@@ -140,6 +140,7 @@ fn bytes(bytes: u64) -> String {
 fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
+        0..60 if seconds < 1.0 => format!("{seconds:.2} s"),
         0..60 => format!("{seconds:.1} s"),
         60..3600 => format!("{} min {} s", whole / 60, whole % 60),
         _ => format!("{} h {} min", whole / 3600, whole / 60 % 60),

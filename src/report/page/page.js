@@ -72,6 +72,7 @@
   const caption = byId("map-caption");
   const SVG = svg.namespaceURI;
   const HEAD = 19;
+  const MAX_PARTS = 1500;
   const node = ([name, bytes, files, children], parent) => {
     const self = { name, bytes, files, parent };
     self.children = children.map((child) => node(child, self));
@@ -207,6 +208,18 @@
     else if (item.parent !== current && !item.rest) show(item.parent, true);
   };
 
+  // Parts of parts, as far as there is room for their names.
+  const fill = (of, box, depth, hue) => {
+    squarify(parts(of), box).forEach((at, index) => {
+      if (depth > 0 && (at.w < 3 || at.h < 3)) return;
+      const tone = hue || "h" + (index % 8);
+      draw(at, tone + " d" + depth);
+      const room = at.w >= 70 && at.h >= HEAD + 26 && svg.childElementCount < MAX_PARTS;
+      if (at.item.children.length === 0 || depth === 3 || !room) return;
+      const inside = { x: at.x + 3, y: at.y + HEAD, w: at.w - 6, h: at.h - HEAD - 3 };
+      fill(at.item, inside, depth + 1, tone);
+    });
+  };
   const show = (of, focus) => {
     current = of;
     const width = svg.clientWidth || 900;
@@ -214,15 +227,7 @@
     svg.setAttribute("viewBox", "0 0 " + width + " " + height);
     svg.style.height = height + "px";
     svg.replaceChildren();
-    squarify(parts(of), { x: 0, y: 0, w: width, h: height }).forEach((at, index) => {
-      const hue = "h" + (index % 8);
-      draw(at, hue);
-      if (at.item.children.length === 0 || at.w < 70 || at.h < HEAD + 26) return;
-      const inside = { x: at.x + 3, y: at.y + HEAD, w: at.w - 6, h: at.h - HEAD - 3 };
-      squarify(parts(at.item), inside)
-        .filter((inner) => inner.w > 3 && inner.h > 3)
-        .forEach((inner) => draw(inner, "inner " + hue));
-    });
+    fill(of, { x: 0, y: 0, w: width, h: height }, 0, "");
     const first = svg.querySelector(".cell");
     if (first) first.setAttribute("tabindex", "0");
     if (first && focus) first.focus({ preventScroll: true });

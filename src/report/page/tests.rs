@@ -167,7 +167,7 @@ fn digests_and_numbers_are_written_as_they_should() {
     assert_eq!(bytes(u64::MAX), "16777216 TiB");
     assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
     assert_eq!(counted(1, "file"), "1 file");
-    assert_eq!(duration(0.04), "0.0 s");
+    assert_eq!(duration(0.04), "0.04 s");
     assert_eq!(duration(59.4), "59.4 s");
     assert_eq!(duration(184.2), "3 min 4 s");
     assert_eq!(duration(7325.0), "2 h 2 min");
