@@ -13,6 +13,7 @@ mod host;
 pub mod layers;
 mod machine;
 mod planning;
+mod reports;
 mod room;
 mod session;
 mod stages;
@@ -20,12 +21,13 @@ mod workspace;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::appliance::namespace::{self, Janitor};
 use crate::appliance::{microvm, probe_namespace, Scratch, WorkDir};
 use crate::plan::{ApplianceKind, Plan};
 use crate::protocol::OwnCache;
-use crate::report::LogWriter;
+use crate::report::{LogWriter, Timings};
 use crate::request::{ApplianceChoice, BuildRequest, Generation};
 
 use cleaned::Cleaned;
@@ -37,6 +39,8 @@ use layers::Layers;
 pub use machine::{check_tools, options as machine_of};
 use planning::plan_and_layers;
 pub use planning::{plan, plan_for};
+pub use reports::ReportError;
+use reports::Reporter;
 pub use workspace::use_tmpfs;
 
 /// Version of diskimage-builder whose behaviour this is.
@@ -52,13 +56,25 @@ const INSIDE: &str = "/run/safedib";
 ///
 /// # Errors
 /// Whatever fails; then no output of the request has been touched and nothing
-/// of the build is left on the host.
+/// of the build is left on the host but the reports that were asked for. Only
+/// [`ReportError::Unwritten`] comes after outputs were put in place.
 pub fn build(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     let works = || microvm::check(&machine_of(request), !request.no_network).is_ok();
-    build_it(request, log).map_err(|error| error.or_machine(works))
+    let mut reporter = Reporter::new(request, log)?;
+    let built = build_it(request, &mut reporter, log).map_err(|error| error.or_machine(works));
+    let reported = reporter.finish(built.as_ref().err(), log);
+    built?;
+    reported?;
+    log.say("Build completed successfully");
+    Ok(())
 }
 
-fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
+/// The files that were made.
+fn build_it(
+    request: &BuildRequest,
+    reporter: &mut Reporter,
+    log: &mut LogWriter,
+) -> Result<Vec<PathBuf>, Error> {
     early::tell_of_signals();
     log.say(&format!(
         "diskimage-builder version {UPSTREAM_VERSION} (safedib {})",
@@ -75,6 +91,7 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     let probe = machine::Kvm::Probe;
     let abilities = machine::abilities(request, probe, &mut |line| log.say(line))?;
     let (plan, layers) = plan_and_layers(request, &abilities, &suffix)?;
+    reporter.planned(&plan, layers.as_ref());
     announce(request, &plan, log);
     if request.log.verbose {
         log.tell(plan.to_string().trim_end());
@@ -96,14 +113,18 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     let drive = request.helper_drive.as_ref();
     let drive = drive.map(|drive| Drive::open(request, drive)).transpose()?;
     let mut workspace = Workspace::create(request, &plan, &suffix, layers, log)?;
+    let timings = reporter.timings();
     let finished = match &drive {
-        Some(drive) => run_with(drive, request, &plan, &mut workspace, log),
-        None => stages::run(request, &plan, &mut workspace, log),
+        Some(drive) => run_with(drive, request, &plan, &mut workspace, timings, log),
+        None => stages::run(request, &plan, &mut workspace, timings, log),
     };
     let finished = finished.and_then(|()| {
         log.check()?;
         finish::import(&plan, &mut workspace, log)?;
-        finish::commit(request, &plan, &mut workspace, log)
+        let began = Instant::now();
+        let committed = finish::commit(request, &plan, &mut workspace, log);
+        timings.record().own("checksums and renames", began);
+        committed
     });
     tell_no_journal(request, workspace.janitor.lost_journal(), log);
     let kept = match finished.is_err() && request.keep_on_failure {
@@ -126,9 +147,7 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
         return Err(cleaned.tell(error, &plan, &removed));
     }
     removed?;
-    log.say("Build completed successfully");
-    log.summarise(&finish::outputs(&plan));
-    Ok(())
+    Ok(finish::outputs(&plan))
 }
 
 /// Runs the stages with the content of a drive, which is brought back however
@@ -138,10 +157,13 @@ fn run_with(
     request: &BuildRequest,
     plan: &Plan,
     workspace: &mut Workspace,
+    timings: &mut Timings,
     log: &mut LogWriter,
 ) -> Result<(), Error> {
+    let began = Instant::now();
     drive.read(request, workspace, log)?;
-    match stages::run(request, plan, workspace, log) {
+    timings.record().own("reading the helper drive", began);
+    match stages::run(request, plan, workspace, timings, log) {
         Ok(()) => drive.write(request, workspace, log),
         Err(error @ Error::Interrupted { .. }) => Err(error),
         Err(error) => {

@@ -26,8 +26,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::Syntax;
 use crate::plan::{Phase, Reproducible, Step};
 pub use crate::request::Breaks;
+pub use inventory::{Inventory, Manager, Package, Space, System};
 pub use layers::{KeptLayer, LayerPoint, Layers, FAILED, LAYER_DIR, NEW_LAYERS_DIR, USR_CHANGES};
 
+mod inventory;
 mod layers;
 pub mod machine;
 
@@ -169,6 +171,21 @@ pub enum FromAgent {
         index: usize,
         /// Wall time.
         seconds: f64,
+    },
+    /// Work that a step has left to the side is done: archives that were packed
+    /// beside later steps.
+    BesideFinished {
+        /// Index of the step in the session.
+        index: usize,
+        /// Wall time.
+        seconds: f64,
+        /// How long ago it ended, seconds.
+        ago: f64,
+    },
+    /// What is in the finished target.
+    Inventory {
+        /// All of it.
+        inventory: Box<Inventory>,
     },
     /// The session ended with an error; nothing follows.
     Failed {

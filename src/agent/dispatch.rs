@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::error::Error;
 use super::{
-    clamp, device_hooks, disks, drive, finalise, handoff, hooks, layers, measure, merge, mounts,
-    pack, resolv, side, split, stray, target,
+    clamp, device_hooks, disks, drive, finalise, handoff, hooks, inventory, layers, measure, merge,
+    mounts, pack, resolv, side, split, stray, target,
 };
 use crate::blockdev::devices::bare::RootFilesystem;
 use crate::plan::Step;
@@ -42,6 +42,7 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
         Step::SplitFilesystems { layout, fstab } => split::split(context, &layout, fstab),
         Step::FinaliseTarget { keep_link, logs } => finalise::finalise(context, keep_link, logs),
         Step::ClampTimes { epoch } => clamp::clamp(context, epoch),
+        Step::Inventory => inventory::take(context),
         Step::EndStrayProcesses => stray::end_processes(context),
         Step::PackArchive { archive, output } => pack::pack_archive(context, archive, &output),
         Step::Gzip {

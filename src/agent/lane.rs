@@ -3,17 +3,31 @@
 
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crate::output::Error;
 use crate::plan::Step;
 
 /// One thread that carries out what it is given, in that order.
 #[derive(Default)]
-pub(crate) struct Lane(Option<Worker>);
+pub(crate) struct Lane {
+    worker: Option<Worker>,
+    done: Vec<Done>,
+}
 
 struct Worker {
     jobs: Sender<Job>,
-    thread: JoinHandle<Result<(), Failed>>,
+    thread: JoinHandle<(Vec<Done>, Result<(), Failed>)>,
+}
+
+/// Work that is done.
+pub(crate) struct Done {
+    /// The step that it was for.
+    pub(crate) step: usize,
+    /// How long it took.
+    pub(crate) took: Duration,
+    /// When it ended.
+    pub(crate) ended: Instant,
 }
 
 /// What a step wants done.
@@ -38,6 +52,7 @@ impl Lane {
         matches!(
             step,
             Step::PackArchive { .. }
+                | Step::Inventory
                 | Step::Gzip { .. }
                 | Step::CollectSideFiles { .. }
                 | Step::AssembleDisk { .. }
@@ -53,7 +68,7 @@ impl Lane {
         step: usize,
         work: impl FnOnce() -> Result<(), Error> + Send + 'static,
     ) {
-        let worker = self.0.get_or_insert_with(|| {
+        let worker = self.worker.get_or_insert_with(|| {
             let (jobs, receiver) = channel();
             let thread = thread::spawn(move || run(receiver));
             Worker { jobs, thread }
@@ -67,7 +82,7 @@ impl Lane {
 
     /// Whether something has failed already.
     pub(crate) fn has_failed(&self) -> bool {
-        let worker = self.0.as_ref();
+        let worker = self.worker.as_ref();
         worker.is_some_and(|worker| worker.thread.is_finished())
     }
 
@@ -76,18 +91,36 @@ impl Lane {
     /// # Errors
     /// The first that failed; what came after it was left out.
     pub(crate) fn settle(&mut self) -> Result<(), Failed> {
-        let Some(Worker { jobs, thread }) = self.0.take() else {
+        let Some(Worker { jobs, thread }) = self.worker.take() else {
             return Ok(());
         };
         drop(jobs);
         let ended = thread.join();
-        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let (done, ended) = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        self.done.extend(done);
+        ended
+    }
+
+    /// What has been done since the last call, as far as it was waited for.
+    pub(crate) fn take_done(&mut self) -> Vec<Done> {
+        std::mem::take(&mut self.done)
     }
 }
 
-fn run(jobs: Receiver<Job>) -> Result<(), Failed> {
-    jobs.into_iter()
-        .try_for_each(|Job { step, work }| work().map_err(|error| Failed { step, error }))
+fn run(jobs: Receiver<Job>) -> (Vec<Done>, Result<(), Failed>) {
+    let mut done = Vec::new();
+    for Job { step, work } in jobs {
+        let began = Instant::now();
+        if let Err(error) = work() {
+            return (done, Err(Failed { step, error }));
+        }
+        done.push(Done {
+            step,
+            took: began.elapsed(),
+            ended: Instant::now(),
+        });
+    }
+    (done, Ok(()))
 }
 
 #[cfg(test)]
@@ -116,7 +149,10 @@ mod tests {
         go.send(()).unwrap();
         lane.settle().unwrap();
         assert_eq!(*done.lock().unwrap(), [0, 3, 4]);
+        let steps: Vec<usize> = lane.take_done().iter().map(|done| done.step).collect();
+        assert_eq!(steps, [3, 4]);
         lane.settle().unwrap();
+        assert!(lane.take_done().is_empty());
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod handoff;
 mod hooks;
 mod inside;
 mod install;
+mod inventory;
 mod lane;
 mod layers;
 mod measure;
@@ -176,7 +177,15 @@ fn prepare(
 
 /// Waits for what runs beside the steps.
 fn settle(context: &mut Context) -> Result<(), Error> {
-    context.lane.settle().map_err(|Failed { step, error }| {
+    let settled = context.lane.settle();
+    for done in context.lane.take_done() {
+        context.log.send(&FromAgent::BesideFinished {
+            index: done.step,
+            seconds: done.took.as_secs_f64(),
+            ago: done.ended.elapsed().as_secs_f64(),
+        })?;
+    }
+    settled.map_err(|Failed { step, error }| {
         context.step = step;
         error.into()
     })

@@ -28,6 +28,11 @@ pub(crate) fn bind_recursive(source: &Path, target: &Path) -> io::Result<()> {
 /// Binds a directory read-only.
 pub(crate) fn bind_read_only(source: &Path, target: &Path) -> io::Result<()> {
     bind(source, target)?;
+    make_read_only(target)
+}
+
+/// Makes a mount read-only, but none that is mounted in it.
+pub(crate) fn make_read_only(target: &Path) -> io::Result<()> {
     // MS_RDONLY has no effect on the call that binds. Flags that a more
     // privileged user namespace set must be repeated, or the kernel refuses.
     let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;

@@ -32,5 +32,7 @@ pub const OWN_CACHE: &str = "/run/safedib/own-cache";
 pub const CHROOT_DEVICES: &str = "/run/safedib/chroot-devices";
 /// What hooks bind, for layers: source and target, each with a NUL.
 pub const BINDS: &str = "/run/safedib/binds";
+/// Where the target is seen by whoever must not change it.
+pub const INVENTORY_VIEW: &str = "/run/safedib/inventory-view";
 /// Where a directory is seen without what is mounted below it.
 pub const LAYER_VIEW: &str = "/run/safedib/layer-view";

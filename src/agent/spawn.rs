@@ -30,6 +30,8 @@ pub(crate) struct Invocation {
     cwd: PathBuf,
     root: Option<PathBuf>,
     capture: bool,
+    /// Most bytes that are kept of what is not logged.
+    unlogged: Option<u64>,
     python_signals: bool,
     reports: bool,
     waits: bool,
@@ -58,6 +60,7 @@ impl Invocation {
             cwd: "/".into(),
             root: None,
             capture: false,
+            unlogged: None,
             python_signals: false,
             reports: false,
             waits: false,
@@ -85,6 +88,13 @@ impl Invocation {
     /// Keeps what it prints on standard output, beside logging it.
     pub(crate) fn capture(mut self) -> Self {
         self.capture = true;
+        self
+    }
+
+    /// Keeps the first `limit` bytes that it prints on standard output, and logs none.
+    pub(crate) fn capture_only(mut self, limit: u64) -> Self {
+        self.capture = true;
+        self.unlogged = Some(limit);
         self
     }
 
@@ -235,11 +245,16 @@ pub(crate) fn run(
             let from = stdout.len();
             drain
                 .read(|bytes| {
-                    stdout.extend_from_slice(bytes);
+                    let full = |limit| stdout.len() as u64 >= limit;
+                    if !invocation.unlogged.is_some_and(full) {
+                        stdout.extend_from_slice(bytes);
+                    }
                     Ok(())
                 })
                 .map_err(&failed)?;
-            log.forward(&stdout[from..])?;
+            if invocation.unlogged.is_none() {
+                log.forward(&stdout[from..])?;
+            }
         }
         log.flush()?;
         if ended {

@@ -9,7 +9,7 @@ use crate::error::{Explain, Setting};
 use crate::report::{BuildFailure, LogError};
 use crate::{appliance, output, plan};
 
-use super::DriveError;
+use super::{DriveError, ReportError};
 
 /// [`Error::Directory`]: the one for temporary trees.
 pub(super) const TMP_DIR: &str = "TMP_DIR";
@@ -36,6 +36,9 @@ pub enum Error {
     /// The helper drive cannot be used.
     #[error(transparent)]
     Drive(#[from] DriveError),
+    /// A report cannot be written, or compared with another.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// The log cannot be written.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -195,6 +198,7 @@ impl Explain for Error {
             }),
             Error::Microvm(error) => error.hint(),
             Error::Drive(error) => error.hint(),
+            Error::Report(error) => error.hint(),
             Error::Log(error) => error.hint(),
             Error::Output(error) => error.hint(),
             Error::Exposed { .. } => Some(

@@ -9,7 +9,7 @@ use crate::error::Syntax;
 use crate::output;
 use crate::plan::{ApplianceKind, Plan, PlannedOutput, Share, Stage, RAW_DISK};
 use crate::protocol::{Failure, KeptLayer, Session, USR_CHANGES};
-use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
+use crate::report::{appliance_name, BuildFailure, LogPlace, LogWriter, Timings};
 use crate::request::{BuildRequest, Generation, OutputFormat};
 
 use super::session::{self, End};
@@ -25,7 +25,7 @@ pub(super) const MEDIUM_BYTES: u64 = 1 << 40;
 pub(super) fn announcements(plan: &Plan) -> Vec<String> {
     let stages = plan.stages();
     let line = |stage: &Stage| {
-        let name = name(stage.kind);
+        let name = appliance_name(stage.kind);
         let why = stage.why;
         match stages.len() {
             1 => format!("safedib: {name} appliance for every step: {why}"),
@@ -38,14 +38,6 @@ pub(super) fn announcements(plan: &Plan) -> Vec<String> {
     stages.iter().map(line).collect()
 }
 
-/// An appliance's name.
-pub(super) fn name(kind: ApplianceKind) -> &'static str {
-    match kind {
-        ApplianceKind::Microvm => "microvm",
-        ApplianceKind::Namespace => "namespace",
-    }
-}
-
 /// Runs all stages.
 ///
 /// # Errors
@@ -54,13 +46,15 @@ pub(super) fn run(
     request: &BuildRequest,
     plan: &Plan,
     workspace: &mut Workspace,
+    timings: &mut Timings,
     log: &mut LogWriter,
 ) -> Result<(), Error> {
-    let mut timings = Timings::default();
     for stage in plan.stages() {
-        let starting = format!("start the {} appliance", name(stage.kind));
+        let starting = format!("start the {} appliance", appliance_name(stage.kind));
         log.session(Some(stage.steps.start), &starting);
+        timings.record().begin_stage(stage.steps.start);
         let running = start(request, plan, &stage, workspace, log)?;
+        timings.record().note_stage(running.notes());
         for note in running.notes() {
             log.say(&format!("safedib: {note}"));
         }
@@ -71,8 +65,9 @@ pub(super) fn run(
                 layers.take(new, kept, seconds, log);
             }
         };
-        let end = session::run(&*running, session, log, &mut timings, &mut on_layer);
+        let end = session::run(&*running, session, log, timings, &mut on_layer);
         let ending = running.end();
+        timings.record().end_stage();
         if let Err(end) = end? {
             let place = log.place().clone();
             return Err(failure(

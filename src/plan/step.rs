@@ -233,6 +233,9 @@ pub enum Step {
         /// Seconds since 1970.
         epoch: u32,
     },
+    /// Look up what takes the space in the target, and which packages it has, for
+    /// reports of the build; nothing is changed.
+    Inventory,
     /// Pack the target into an archive.
     PackArchive {
         /// Format.

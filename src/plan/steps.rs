@@ -268,6 +268,9 @@ fn finish_steps(parts: &Parts, list: &mut List) {
     let epoch = parts.request.source_date_epoch;
     list.extend(epoch.map(|epoch| Step::ClampTimes { epoch }));
     archive_steps(parts, list);
+    if !parts.request.reports.files.is_empty() {
+        list.push(Step::Inventory);
+    }
     if parts.route.disk != DiskMaking::Offline {
         list.push(Step::ReleaseDevices);
     }

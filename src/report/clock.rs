@@ -29,6 +29,13 @@ pub fn utc_stamp(time: SystemTime) -> String {
     )
 }
 
+/// `time` as `YYYY-MM-DDTHH:MM:SSZ` (RFC 3339).
+pub fn rfc3339(time: SystemTime) -> String {
+    let stamp = utc_stamp(time);
+    let seconds = stamp.split('.').next().unwrap_or_default();
+    format!("{}Z", seconds.replacen(' ', "T", 1))
+}
+
 /// Year, month and day of the proleptic Gregorian calendar for a number of
 /// days since 1970-01-01. Years are counted from 1 March, so that the leap day
 /// is the last day of a year and 400 years (146097 days) are one period.
@@ -73,6 +80,8 @@ mod tests {
                 expected
             );
         }
+        let instant = UNIX_EPOCH + Duration::from_millis(951_782_399_999);
+        assert_eq!(rfc3339(instant), "2000-02-28T23:59:59Z");
         assert_eq!(
             utc_stamp(UNIX_EPOCH - Duration::from_millis(1)),
             "1969-12-31 23:59:59.999"

@@ -69,6 +69,21 @@ impl BuildFailure {
         }
     }
 
+    /// What the agent told.
+    pub fn failure(&self) -> &Failure {
+        &self.failure
+    }
+
+    /// The element of the hook that failed, if one has it as a file.
+    pub fn element(&self) -> Option<&str> {
+        self.element.as_deref()
+    }
+
+    /// What went wrong in the appliance itself.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref().map(|(what, _)| what.as_str())
+    }
+
     /// Adds what went wrong in the appliance itself, and what to change.
     pub fn because_of(mut self, trouble: Option<(String, String)>) -> BuildFailure {
         self.trouble = trouble.map(Box::new);

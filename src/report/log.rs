@@ -24,6 +24,8 @@ mod live;
 /// A line is judged by so many bytes; what is longer is passed on in pieces,
 /// so that output without newlines does not stay in memory.
 const LINE_LIMIT: usize = 64 << 10;
+/// Warnings that are kept for a report.
+const MAX_WARNINGS: usize = 1000;
 
 /// Lines that `outfilter.py` drops. The pattern is a constant: tests compile it.
 #[allow(clippy::unwrap_used)]
@@ -107,6 +109,7 @@ pub struct LogWriter {
     options: LogOptions,
     place: LogPlace,
     live: Option<Live>,
+    warnings: Vec<String>,
 }
 
 impl LogWriter {
@@ -140,6 +143,7 @@ impl LogWriter {
             options: options.clone(),
             place: LogPlace::from(options),
             live: None,
+            warnings: Vec::new(),
         })
     }
 
@@ -221,6 +225,7 @@ impl LogWriter {
     /// Writes a line of the engine's own. It is never dropped, and starts a new
     /// line if a hook left one open.
     pub fn say(&mut self, text: &str) {
+        self.note_warning(text);
         self.close_line();
         self.flush();
         let line = match &self.messages {
@@ -245,6 +250,23 @@ impl LogWriter {
         let stdout = self.stdout.take();
         self.say(text);
         self.stdout = stdout;
+    }
+
+    /// What the engine has warned of, without the word itself.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    fn note_warning(&mut self, text: &str) {
+        let warning = text.strip_prefix("WARNING").map(|text| {
+            let text = text.strip_prefix(" safedib").unwrap_or(text);
+            // Upstream's warnings name a module first.
+            let text = text.split_once("[-] ").map_or(text, |(_, text)| text);
+            text.trim_start_matches([':', ' '])
+        });
+        if self.warnings.len() < MAX_WARNINGS {
+            self.warnings.extend(warning.map(str::to_owned));
+        }
     }
 
     /// Fails once if the log has met an error: a build whose log is lost should

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::record::Record;
 use crate::plan::Phase;
 use crate::protocol::FromAgent;
 
@@ -21,16 +22,23 @@ pub struct PhaseTime {
 pub struct Timings {
     phases: Vec<PhaseTime>,
     steps: Vec<(usize, f64)>,
+    record: Record,
 }
 
 impl Timings {
     /// Takes note of an event; events without a time are ignored.
     pub fn note(&mut self, event: &FromAgent) {
+        self.record.note(event);
         match event {
             FromAgent::HookFinished { phase, seconds, .. } => self.note_hook(*phase, *seconds),
             FromAgent::StepFinished { index, seconds } => self.steps.push((*index, *seconds)),
             _ => {}
         }
+    }
+
+    /// When everything happened.
+    pub fn record(&mut self) -> &mut Record {
+        &mut self.record
     }
 
     /// Phases that had hooks, in the order in which they began.

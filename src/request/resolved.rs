@@ -132,6 +132,38 @@ pub struct BuildRequest {
     pub helper_drive: Option<HelperDrive>,
     /// `--cache`: states of the target that are kept for later builds.
     pub layers: Option<LayerOptions>,
+    /// `--report`: what is written about the build when it has ended.
+    pub reports: ReportOptions,
+}
+
+/// `--report` and `--report-against`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ReportOptions {
+    /// What to write, in the order in which it was asked for.
+    pub files: Vec<ReportFile>,
+    /// The earlier report to compare with, absolute.
+    pub against: Option<PathBuf>,
+}
+
+/// A file that tells about a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReportFile {
+    /// What it holds.
+    pub kind: ReportKind,
+    /// Where it goes, absolute.
+    pub path: PathBuf,
+}
+
+/// What a report holds; its extension says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReportKind {
+    /// `.html`: a page for people.
+    Html,
+    /// `.json`: the same for programs.
+    Json,
+    /// `.cdx.json`: the software in the image.
+    BillOfMaterials,
 }
 
 /// `--cache` and what goes with it.

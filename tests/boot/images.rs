@@ -8,8 +8,8 @@
 //! The first is built in virt-dib's syntax, and the one with a GPT by what its
 //! manual page gives as the first example, of another release.
 //!
-//! `SAFEDIB_BOOT_ONLY=mbr,efi` makes the first image and boots these only. Logs
-//! of builds are left in `target/tmp/boot-NAME.log`.
+//! `SAFEDIB_BOOT_ONLY=mbr,efi` makes the first image and boots these only. Logs and
+//! reports of builds are left in `target/tmp/boot-NAME.log`, `.html` and `.json`.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -185,7 +185,9 @@ fn build(image: &Image, first: Option<&Run>, plan: &Plan) -> Run {
     for (name, value) in &variables {
         run = run.env(name, value);
     }
-    in_syntax(run, image.syntax, &variables).args(image.words.iter().copied())
+    in_syntax(run, image.syntax, &variables)
+        .args(["--report=report.html", "--report=report.json"])
+        .args(image.words.iter().copied())
 }
 
 /// Says where a run's cache is, and `variables`, as the command wants it.
@@ -213,11 +215,17 @@ fn cache(run: &Run) -> PathBuf {
     run.home().join("cache")
 }
 
-/// Runs a build; its log stays in cargo's directory for tests.
+/// Runs a build; its log and its reports stay in cargo's directory for tests.
 fn make(run: &Run, image: &Image) -> Result<(), String> {
     let outcome = run.run();
-    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("boot-{}.log", image.name));
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let log = kept.join(format!("boot-{}.log", image.name));
     fs::write(&log, format!("{outcome}")).map_err(|error| error.to_string())?;
+    for kind in ["html", "json"] {
+        let report = run.dir.join(format!("report.{kind}"));
+        let kept = kept.join(format!("boot-{}.{kind}", image.name));
+        fs::copy(report, kept).map_err(|error| format!("report.{kind}: {error}"))?;
+    }
     eprintln!("{}: built in {:?}", image.name, outcome.took);
     match outcome.status {
         0 => Ok(()),

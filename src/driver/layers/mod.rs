@@ -7,9 +7,10 @@ pub mod store;
 
 use std::path::{Path, PathBuf};
 
+use crate::elements::Hook;
 use crate::plan::{begin_with_layer, Plan, Share};
 use crate::protocol::{self, KeptLayer, LayerPoint};
-use crate::report::{now, LogWriter};
+use crate::report::{now, LayerFacts, LogWriter};
 use crate::request::{BuildRequest, LayerOptions};
 
 use super::error::{self, Error};
@@ -94,6 +95,25 @@ impl Layers {
                 meta.place()
             ),
         }
+    }
+
+    /// What a report tells of the layer that the build begins with.
+    pub(super) fn facts(&self, plan: &Plan) -> Option<LayerFacts> {
+        let meta = &self.found.as_ref()?.meta;
+        let age = store::age(now().saturating_sub(meta.made));
+        let in_it = |hook: &&Hook| {
+            hook.phase < meta.phase || hook.phase == meta.phase && meta.done.contains(&hook.name)
+        };
+        let hooks = plan.hooks.iter().filter(in_it);
+        Some(LayerFacts {
+            text: format!(
+                "The build began with a layer, kept {age} before, after {}",
+                meta.place()
+            ),
+            hooks: hooks
+                .map(|hook| format!("{}/{}", hook.phase.directory(), hook.name))
+                .collect(),
+        })
     }
 
     /// A directory for new layers, on the filesystem of the others.

@@ -67,6 +67,7 @@ fn becomes(property: &Property) -> String {
         Kind::Operands => "operands".into(),
         Kind::Count(_) => format!("`{}`, so often", property.option),
         Kind::Switch => format!("`{}`", property.option),
+        Kind::Each => format!("`{} ...` for each", property.option),
         Kind::Pairs => format!("`{} KEY=VALUE,...`", property.option),
         _ => format!("`{} ...`", property.option),
     }

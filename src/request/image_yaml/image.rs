@@ -105,6 +105,11 @@ fn image(name: String, mut entry: Entry) -> Image {
                 image.environment = pairs;
                 continue;
             }
+            (Kind::Each, Setting::Words(values)) => {
+                let with_each = |value| [property.option.to_owned(), value];
+                words.extend(values.into_iter().flat_map(with_each));
+                continue;
+            }
             (Kind::Operands, Setting::Words(elements)) => {
                 words.extend(elements);
                 continue;

@@ -17,6 +17,8 @@ pub enum Kind {
     Number,
     /// A list of strings: the option's value, joined by commas.
     Words,
+    /// A list of strings: the option, once with each.
+    Each,
     /// A list of some of these strings: the option's value, joined by commas.
     Choices(&'static [&'static str]),
     /// A list of strings: operands.
@@ -64,7 +66,7 @@ const fn property(
 }
 
 /// All keys, in the order of what they become on the command line.
-pub static PROPERTIES: [Property; 27] = [
+pub static PROPERTIES: [Property; 29] = [
     property(
         "imagename",
         Kind::Text,
@@ -206,6 +208,18 @@ pub static PROPERTIES: [Property; 27] = [
         "-n",
         "do not add the element 'base'",
     ),
+    property(
+        "report",
+        Kind::Each,
+        "--report",
+        "files to write about the build: .html, .json, .cdx.json",
+    ),
+    property(
+        "report-against",
+        Kind::Text,
+        "--report-against",
+        "an earlier .json report to compare with",
+    ),
     property("elements", Kind::Operands, "", "elements of the image"),
 ];
 
@@ -218,7 +232,7 @@ impl Kind {
             Kind::Switch | Kind::Ramdisk => "true or false".into(),
             Kind::Count(most) => format!("an integer from 0 to {most}"),
             Kind::Number => "an integer of at least 1".into(),
-            Kind::Words | Kind::Operands => "a list of strings".into(),
+            Kind::Words | Kind::Each | Kind::Operands => "a list of strings".into(),
             Kind::Choices(words) => format!("a list of some of {}", words.join(", ")),
             Kind::Pairs | Kind::Environment => "a map of strings".into(),
         }

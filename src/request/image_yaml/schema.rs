@@ -81,7 +81,7 @@ impl Reader<'_> {
                 .filter(|number| *number <= most)
                 .map(Setting::Count),
             (Kind::Number, Data::Scalar(value)) => number(value),
-            (Kind::Words | Kind::Operands, Data::List(items)) => {
+            (Kind::Words | Kind::Each | Kind::Operands, Data::List(items)) => {
                 return self.words(property, items, |_| true)
             }
             (Kind::Choices(words), Data::List(items)) => {
@@ -196,7 +196,10 @@ fn shown(node: &Node) -> String {
 fn advice(property: &Property, node: &Node) -> Option<String> {
     let key = property.key;
     match (property.kind, &node.data) {
-        (Kind::Words | Kind::Operands | Kind::Choices(_), Data::Scalar(Value::Str(text))) => {
+        (
+            Kind::Words | Kind::Each | Kind::Operands | Kind::Choices(_),
+            Data::Scalar(Value::Str(text)),
+        ) => {
             let separator = |c: char| c == ',' || c.is_whitespace();
             let words: Vec<&str> = text.split(separator).filter(|w| !w.is_empty()).collect();
             Some(format!("{key}: [{}]", words.join(", ")))

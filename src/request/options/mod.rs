@@ -98,6 +98,10 @@ pub enum OptionId {
     Resume,
     /// `--no-progress`
     NoProgress,
+    /// `--report`
+    Report,
+    /// `--report-against`
+    ReportAgainst,
 }
 
 /// What giving an option more than once means.

@@ -108,4 +108,8 @@ options! {
         "with --cache, go on at the hook that failed in the last build, with all that it has left";
     NoProgress: None, Some("no-progress"), None, None, Never, Flag, "", true, Ours,
         "show the plain log on a terminal, too, not a live view";
+    Report: None, Some("report"), Some("FILE"), None, Never, Append, "", true, Ours,
+        "write what the build did to FILE when it has ended, well or not: a page if that ends in .html, fields for programs if in .json, a bill of materials (CycloneDX) if in .cdx.json; may be repeated";
+    ReportAgainst: None, Some("report-against"), Some("FILE"), None, Never, Last, "the .json report that this build replaces", true, Ours,
+        "show in the report what differs from an earlier one, a .json";
 }

@@ -16,13 +16,15 @@ const DEFAULT_MAX: u64 = 20 << 30;
 const DEFAULT_AGE: u64 = 24 * 60 * 60;
 /// Options that say how a build is made or shown, not what: with their values as
 /// words of their own.
-const OWN_WORDS: [(&str, bool); 6] = [
+const OWN_WORDS: [(&str, bool); 8] = [
     ("--cache", false),
     ("--cache-max", true),
     ("--cache-age", true),
     ("--cache-step", true),
     ("--resume", false),
     ("--no-progress", false),
+    ("--report", true),
+    ("--report-against", true),
 ];
 
 /// The options; `None` without `--cache`.
@@ -79,8 +81,8 @@ fn of_cache(raw: &RawRequest) -> Option<&'static str> {
     .find_map(|(id, name)| raw.has(id).then_some(name))
 }
 
-/// The words of a command line without those about layers and the view: `DIB_ARGS`
-/// may end up in the image, which is the same whether there were any or not.
+/// The words of a command line without those about layers, reports and the view:
+/// `DIB_ARGS` may end up in the image, which is the same whether there were any or not.
 pub(super) fn without_own(words: Vec<String>) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = words.into_iter();
@@ -182,6 +184,7 @@ mod tests {
             ("--cache=/d --cache-max 5G vm --resume", "vm"),
             ("--cache-max=5G --cache-age 1d vm", "vm"),
             ("vm -- --cache", "vm -- --cache"),
+            ("--report a.html vm --report-against=b.json", "vm"),
         ] {
             assert_eq!(without_own(words(line)), words(expected), "{line}");
         }

@@ -8,6 +8,7 @@ mod elements;
 pub(super) mod layers;
 mod machine;
 mod paths;
+mod reports;
 mod shell;
 mod values;
 
@@ -216,6 +217,7 @@ fn freeze(
             command: text(variables::BREAK_CMD)?,
             outside_target: shell.bytes(variables::BREAK_OUTSIDE_TARGET).is_some(),
         },
+        reports: reports::reports(raw, prepared.log.file.as_deref(), host)?,
         log: LogOptions {
             no_progress: raw.has(OptionId::NoProgress),
             ..prepared.log

@@ -86,6 +86,10 @@ pub struct Line {
     pub ramdisk: bool,
     /// `--ramdisk-element`
     pub ramdisk_element: String,
+    /// `--report`, in order
+    pub reports: Vec<String>,
+    /// `--report-against`
+    pub report_against: Option<String>,
     /// `--root-label`
     pub root_label: Option<String>,
     /// `--size`, bytes; 5 GiB without the option
@@ -130,6 +134,8 @@ impl Line {
             qemu_img_options: None,
             ramdisk: false,
             ramdisk_element: "ramdisk".to_owned(),
+            reports: Vec::new(),
+            report_against: None,
             root_label: None,
             size: None,
             skip_base: false,
@@ -264,6 +270,8 @@ fn set(id: OptionId, value: &str, line: &mut Line) -> Result<(), Error> {
         OptionId::Python => line.python = text(),
         OptionId::QemuImgOptions => line.qemu_img_options = text(),
         OptionId::RamdiskElement => value.clone_into(&mut line.ramdisk_element),
+        OptionId::Report => line.reports.extend(text()),
+        OptionId::ReportAgainst => line.report_against = text(),
         OptionId::RootLabel => line.root_label = text(),
         OptionId::Size => line.size = Some(values::size(value)?),
         OptionId::Smp => line.smp = Some(values::integer(value)?),

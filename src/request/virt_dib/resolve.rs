@@ -152,7 +152,7 @@ fn given(
         None => Some(DEFAULT_SIZE_GIB.to_owned()),
     };
     let text = |text: &Option<String>| text.clone().map(OsString::from);
-    let values: [(OptionId, Option<OsString>); 14] = [
+    let values: [(OptionId, Option<OsString>); 15] = [
         (OptionId::Arch, text(&line.arch)),
         (OptionId::Output, Some(line.name.clone().into())),
         (
@@ -170,6 +170,7 @@ fn given(
         ),
         (OptionId::MkfsOptions, text(&line.mkfs_options)),
         (OptionId::QemuImgOptions, text(&line.qemu_img_options)),
+        (OptionId::ReportAgainst, text(&line.report_against)),
         (OptionId::RootLabel, text(&line.root_label)),
         (OptionId::InstallType, text(&line.install_type)),
         (OptionId::DockerTarget, text(&line.docker_target)),
@@ -208,6 +209,8 @@ fn given(
             .filter(|(_, on)| *on)
             .map(|(id, _)| (*id, None)),
     );
+    let reports = line.reports.iter();
+    given.extend(reports.map(|report| (OptionId::Report, Some(report.into()))));
     // The environment has nothing but what was named.
     given.push((OptionId::Envvar, Some("*".into())));
     given

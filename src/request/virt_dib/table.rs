@@ -74,6 +74,10 @@ pub enum OptionId {
     Ramdisk,
     /// `--ramdisk-element`
     RamdiskElement,
+    /// `--report`
+    Report,
+    /// `--report-against`
+    ReportAgainst,
     /// `--root-label`
     RootLabel,
     /// `--short-options`
@@ -134,7 +138,10 @@ impl OptionSpec {
     /// Whether the original did not have it: its beginnings then count only where
     /// no option of the original begins so.
     pub(super) fn is_ours(&self) -> bool {
-        self.id == OptionId::NoProgress
+        matches!(
+            self.id,
+            OptionId::NoProgress | OptionId::Report | OptionId::ReportAgainst
+        )
     }
 
     pub(super) fn has_letter(&self, letter: char) -> bool {
@@ -251,6 +258,10 @@ options! {
         "build a ramdisk: elements write it and its kernel into NAME.d, and no format is made";
     RamdiskElement: ["ramdisk-element"], Value::Required("name"), Last, "ramdisk", Some(Counterpart::RamdiskElement), "elements",
         "main element of a ramdisk";
+    Report: ["report"], Value::Required("file"), Append, "", Some(Counterpart::Report), "reports.files",
+        "write what the build did to a file when it has ended: .html, .json, or .cdx.json for a bill of materials";
+    ReportAgainst: ["report-against"], Value::Required("file"), Last, "the .json report that this build replaces", Some(Counterpart::ReportAgainst), "reports.against",
+        "show in the report what differs from an earlier one, a .json";
     RootLabel: ["root-label"], Value::Required("label"), Last, "cloudimg-rootfs; img-rootfs on xfs", Some(Counterpart::RootLabel), "root_label",
         "label of the root filesystem";
     ShortOptions: ["short-options"], NONE, Last, "", None, "",
