@@ -63,18 +63,19 @@ pub fn build(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     let mut reporter = Reporter::new(request, log)?;
     let built = build_it(request, &mut reporter, log).map_err(|error| error.or_machine(works));
     let reported = reporter.finish(built.as_ref().err(), log);
-    built?;
+    let outputs = built?;
     reported?;
     log.say("Build completed successfully");
+    log.summarise(&outputs);
     Ok(())
 }
 
-/// The files that were made.
+/// The files that were made, by the names that the user has given them.
 fn build_it(
     request: &BuildRequest,
     reporter: &mut Reporter,
     log: &mut LogWriter,
-) -> Result<Vec<PathBuf>, Error> {
+) -> Result<Vec<(String, PathBuf)>, Error> {
     early::tell_of_signals();
     log.say(&format!(
         "diskimage-builder version {UPSTREAM_VERSION} (safedib {})",

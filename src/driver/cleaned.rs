@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::reason;
 use crate::plan::{Phase, Plan, Stage};
+use crate::report::appliance_name;
 
-use super::stages::name;
 use super::{finish, Error, Workspace};
 
 /// Where the signal has found a session of `stage`, and that its appliance, which
@@ -43,7 +43,7 @@ pub(super) fn found(
     };
     let ended = format!(
         "ended: the {} appliance with all that ran in it{network}",
-        name(stage.kind)
+        appliance_name(stage.kind)
     );
     vec![place, ended]
 }

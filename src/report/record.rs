@@ -161,7 +161,11 @@ impl Record {
                 self.push(Work::Layer, now - seconds, seconds, true);
             }
             FromAgent::Inventory { inventory } => self.inventory = Some((**inventory).clone()),
-            FromAgent::Hello { .. } | FromAgent::Failed { .. } | FromAgent::Finished => {}
+            FromAgent::BreakStarted { .. }
+            | FromAgent::BreakEnded
+            | FromAgent::Hello { .. }
+            | FromAgent::Failed { .. }
+            | FromAgent::Finished => {}
         }
     }
 
