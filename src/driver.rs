@@ -11,6 +11,7 @@ mod machine;
 mod planning;
 mod room;
 mod session;
+mod shell;
 mod stages;
 mod workspace;
 
@@ -79,6 +80,7 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     }
     machine::check_tools(request, &plan)?;
     exposed::refuse(request, &plan)?;
+    breaks::refuse(request, &plan)?;
     room::check_file_limit(&plan)?;
     log.check()?;
     let drive = request.helper_drive.as_ref();
@@ -90,6 +92,9 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     };
     let finished = finished.and_then(|()| {
         log.check()?;
+        if request.shell.is_some() {
+            return Ok(());
+        }
         finish::import(&plan, &workspace, log)?;
         finish::commit(request, &plan, &mut workspace, log)
     });
@@ -106,7 +111,10 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     }
     finished?;
     removed?;
-    log.say("Build completed successfully");
+    log.say(match request.shell {
+        None => "Build completed successfully",
+        Some(_) => "safedib: the shell has ended; nothing was built",
+    });
     Ok(())
 }
 

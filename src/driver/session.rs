@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -13,6 +14,7 @@ use crate::appliance::Running;
 use crate::protocol::{self, Decoder, Failure, Frame, FromAgent, KeptLayer, Session, ToAgent};
 use crate::report::{LogWriter, Timings};
 
+use super::shell::Shell;
 use super::Error;
 
 /// Size of a read from the channel, bytes.
@@ -54,15 +56,18 @@ pub(super) fn run(
     on_layer: OnLayer,
 ) -> Result<Result<(), End>, Error> {
     let signals = block_signals()?;
+    let channel = running.channel();
     let mut follower = Follower {
         steps: session.steps.iter().map(ToString::to_string).collect(),
+        channel,
         log,
         timings,
         on_layer,
         step: 0,
         greeted: false,
+        may_ask: session.terminal.is_some(),
+        shell: None,
     };
-    let channel = running.channel();
     let sent = protocol::send(
         &mut &*channel,
         &ToAgent::Hello {
@@ -84,13 +89,18 @@ pub(super) fn run(
     let mut buffer = vec![0u8; READ_SIZE];
     let mut begun = None;
     loop {
-        match wait(running, &signals, begun)? {
+        match wait(running, &signals, begun, follower.shell.as_ref())? {
             Woken::Signal(signal) => return Ok(Err(End::Signal(signal))),
+            Woken::Terminal { keys } => match follower.relay(keys) {
+                Some(end) => return Ok(Err(end)),
+                None => continue,
+            },
             Woken::NoNetwork => {
                 return Ok(Err(End::Died {
                     step: follower.step,
                 }))
             }
+            Woken::Nothing => continue,
             Woken::Channel => {}
         }
         let count = match (&mut &*channel).read(&mut buffer) {
@@ -169,8 +179,13 @@ fn block_signals() -> Result<SignalFd, Error> {
 
 /// What there is to see to.
 enum Woken {
-    /// There may be something to read.
+    Nothing,
+    /// There is something to read.
     Channel,
+    /// Something was typed, if `keys`, or the terminal has another size.
+    Terminal {
+        keys: bool,
+    },
     Signal(Signal),
     /// What carried the network has ended: hooks would fail one after the other.
     NoNetwork,
@@ -178,10 +193,18 @@ enum Woken {
 
 /// Waits for something to read, or a signal, or the deadline of a frame that has
 /// begun.
-fn wait(running: &dyn Running, signals: &SignalFd, begun: Option<Instant>) -> Result<Woken, Error> {
+fn wait(
+    running: &dyn Running,
+    signals: &SignalFd,
+    begun: Option<Instant>,
+    shell: Option<&Shell>,
+) -> Result<Woken, Error> {
     let watch = |fd| PollFd::new(fd, PollFlags::POLLIN);
     let mut watched = vec![watch(running.channel().as_fd()), watch(signals.as_fd())];
     watched.extend(running.network().map(watch));
+    let network = running.network().map(|_| 2);
+    let terminal = watched.len();
+    watched.extend(shell.into_iter().flat_map(Shell::watched).map(watch));
     let timeout = match begun {
         Some(begun) => FRAME_DEADLINE.saturating_sub(begun.elapsed()),
         None => Duration::MAX,
@@ -207,26 +230,56 @@ fn wait(running: &dyn Running, signals: &SignalFd, begun: Option<Instant>) -> Re
     };
     Ok(match signal_of(signals) {
         Some(signal) => Woken::Signal(signal),
+        // Who prints without end must not keep the keyboard waiting.
+        None if ready(terminal) => Woken::Terminal { keys: true },
+        None if ready(terminal.saturating_add(1)) => Woken::Terminal { keys: false },
         // A last word of the agent comes first.
-        None if ready(2) && !ready(0) => Woken::NoNetwork,
-        None => Woken::Channel,
+        None if network.is_some_and(ready) && !ready(0) => Woken::NoNetwork,
+        None if ready(0) => Woken::Channel,
+        None => Woken::Nothing,
     })
 }
 
 struct Follower<'a> {
     steps: Vec<String>,
+    channel: &'a UnixStream,
     log: &'a mut LogWriter,
     timings: &'a mut Timings,
     on_layer: OnLayer<'a>,
     step: usize,
     greeted: bool,
+    /// Somebody has asked for a shell.
+    may_ask: bool,
+    shell: Option<Shell>,
 }
 
 impl Follower<'_> {
+    /// Has the shell take what came from the terminal; how the session ends, if
+    /// it does.
+    fn relay(&mut self, keys: bool) -> Option<End> {
+        let shell = self.shell.as_mut()?;
+        match shell.relay(self.channel, keys) {
+            Ok(false) => None,
+            Ok(true) => Some(End::Signal(Signal::SIGINT)),
+            // Whoever sat there is gone.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                Some(End::Signal(Signal::SIGHUP))
+            }
+            Err(_) => Some(End::Died { step: self.step }),
+        }
+    }
+
     fn frame(&mut self, frame: Frame<FromAgent>) -> Result<Option<Result<(), End>>, Error> {
         let message = match frame {
             Frame::Log(bytes) => {
                 self.log.feed(&bytes);
+                return Ok(None);
+            }
+            Frame::Terminal(bytes) => {
+                let Some(shell) = &self.shell else {
+                    return Err(Error::Protocol("no shell has the terminal".into()));
+                };
+                shell.show(&bytes)?;
                 return Ok(None);
             }
             Frame::Message(message) => message,
@@ -255,6 +308,17 @@ impl Follower<'_> {
             }
             FromAgent::LayerKept { layer, seconds } => {
                 (self.on_layer)(&layer, seconds, self.log);
+                None
+            }
+            FromAgent::ShellStarted if !self.may_ask => {
+                return Err(Error::Protocol("nobody has asked for a shell".into()))
+            }
+            FromAgent::ShellStarted => {
+                self.shell = Some(Shell::begin(self.channel, self.log)?);
+                None
+            }
+            FromAgent::ShellEnded => {
+                self.shell = None;
                 None
             }
             FromAgent::Failed { failure } => Some(Err(End::Failed(failure))),

@@ -13,7 +13,7 @@ use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
 use crate::request::{BuildRequest, Generation, OutputFormat};
 
 use super::session::{self, End};
-use super::{drive, machine, own_binary, own_directories, room, Error, Workspace, INSIDE};
+use super::{breaks, drive, machine, own_binary, own_directories, room, Error, Workspace, INSIDE};
 
 /// Size of the medium for a disk whose size is not known before the tree is:
 /// the file is sparse, and cut to the disk's size at the end.
@@ -106,10 +106,6 @@ fn start(
         network: plan.network,
         metadata_service: plan.metadata_service,
         usr_changes_at: workspace.layers.is_some().then(|| USR_CHANGES.into()),
-        interactive: match stage.kind {
-            ApplianceKind::Microvm => request.breaks.need_terminal(),
-            ApplianceKind::Namespace => !request.breaks.names.is_empty(),
-        },
     };
     let agent = AgentCommand {
         binary: own_binary()?,
@@ -178,6 +174,7 @@ fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Works
         empty_tmpdir: request.generation.generation == Generation::V0,
         python_signals: request.generation.generation >= Generation::V2,
         breaks: request.breaks.clone(),
+        terminal: breaks::terminal(request),
         rescue: rescue(request, plan),
         scratch: own_directories(request)
             .map(|scratch| scratch.collect_at)

@@ -36,7 +36,7 @@ pub use resolve::resolve;
 pub use resolved::{
     ApplianceChoice, BaseElements, Breaks, BuildRequest, Checksums, HelperDrive, LayerOptions,
     LogOptions, MachineOptions, MachineReadable, MessageStyle, OutputFormat, SharePath,
-    SizeOptions, TmpfsPolicy, DRIVE_CACHE, DRIVE_HOME,
+    ShellPlace, SizeOptions, TmpfsPolicy, DRIVE_CACHE, DRIVE_HOME,
 };
 pub use yaml::yaml_map;
 

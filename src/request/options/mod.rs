@@ -96,6 +96,8 @@ pub enum OptionId {
     CacheStep,
     /// `--resume`
     Resume,
+    /// `--shell-on-failure`
+    ShellOnFailure,
 }
 
 /// What giving an option more than once means.

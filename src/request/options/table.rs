@@ -106,4 +106,6 @@ options! {
         "least work of hooks between two states that --cache keeps";
     Resume: None, Some("resume"), None, None, Never, Flag, "", true, Ours,
         "with --cache, go on at the hook that failed in the last build, with all that it has left";
+    ShellOnFailure: None, Some("shell-on-failure"), None, None, Never, Flag, "", true, Ours,
+        "when a hook fails, open a shell where it ran, with its environment; the build fails when the shell ends";
 }

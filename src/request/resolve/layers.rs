@@ -16,12 +16,13 @@ const DEFAULT_MAX: u64 = 20 << 30;
 const DEFAULT_AGE: u64 = 24 * 60 * 60;
 /// Options that say how a build is made, not what: with their values as words of
 /// their own.
-const OWN_WORDS: [(&str, bool); 5] = [
+const OWN_WORDS: [(&str, bool); 6] = [
     ("--cache", false),
     ("--cache-max", true),
     ("--cache-age", true),
     ("--cache-step", true),
     ("--resume", false),
+    ("--shell-on-failure", false),
 ];
 
 /// The options; `None` without `--cache`.
