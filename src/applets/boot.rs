@@ -1,6 +1,7 @@
 //! `safedib boot IMAGE`: boots an image at this terminal.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -126,12 +127,7 @@ fn options(words: &[OsString]) -> Result<Option<Options>, BootError> {
             only_operands = true;
             continue;
         }
-        let (option, joined) = match text.split_once('=') {
-            Some((option, value)) if text.starts_with("--") => {
-                (option.to_owned(), Some(OsString::from(value)))
-            }
-            _ => (text.clone().into_owned(), None),
-        };
+        let (option, joined) = split(word);
         if (option == "--help" || option == "-h") && joined.is_none() {
             return Ok(None);
         }
@@ -143,6 +139,23 @@ fn options(words: &[OsString]) -> Result<Option<Options>, BootError> {
         set(&mut given, &value)?;
     }
     given.finish().map(Some)
+}
+
+/// A long option and the value that is joined to it.
+fn split(word: &OsStr) -> (String, Option<OsString>) {
+    let bytes = word.as_encoded_bytes();
+    let at = bytes.iter().position(|byte| *byte == b'=');
+    match at.filter(|_| bytes.starts_with(b"--")) {
+        Some(at) => {
+            let (option, value) = bytes.split_at(at);
+            let value = value.get(1..).unwrap_or_default();
+            (
+                String::from_utf8_lossy(option).into_owned(),
+                Some(OsStr::from_bytes(value).to_owned()),
+            )
+        }
+        None => (word.to_string_lossy().into_owned(), None),
+    }
 }
 
 /// The words, before they are put together.
@@ -167,7 +180,7 @@ type Setter = fn(&mut Given, &OsStr) -> Result<(), BootError>;
 
 /// What takes the value of an option.
 fn setter(option: &str) -> Option<Setter> {
-    Some(match option {
+    let setter: Setter = match option {
         "--expect" => |given, value| {
             let text = words_of("--expect", value)?;
             given.script.push(Talk::Expect(text));
@@ -241,7 +254,8 @@ fn setter(option: &str) -> Option<Setter> {
             Ok(())
         },
         _ => return None,
-    })
+    };
+    Some(setter)
 }
 
 const NUMBER: &str = "a whole number from 1 on";

@@ -144,6 +144,14 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Ended, Error>
     console::talk(machine, options)
 }
 
+fn readable(path: &PathBuf) -> Result<(), Error> {
+    let opened = std::fs::File::open(path);
+    opened.map(drop).map_err(|source| Error::Unreadable {
+        path: path.clone(),
+        source,
+    })
+}
+
 /// What starts the machine.
 fn boot<'a>(
     options: &'a Options,
@@ -151,6 +159,9 @@ fn boot<'a>(
     say: &mut dyn FnMut(&str),
 ) -> Result<Boot<'a>, Error> {
     if let Some(kernel) = &options.kernel {
+        for path in [Some(&kernel.file), kernel.initramfs.as_ref()] {
+            path.map_or(Ok(()), readable)?;
+        }
         say(&format!("{}: started by qemu itself", kernel.file.display()));
         return Ok(Boot::Kernel(kernel));
     }

@@ -1,9 +1,10 @@
 //! Images that boot: each is made from upstream's unmodified elements, as an
-//! ordinary user, and started in qemu; a login over the serial console asks the
-//! system what it runs from.
+//! ordinary user, and started by `safedib boot`; a login over the serial console
+//! asks the system what it runs from. And that command itself.
 
 #[path = "../common/mod.rs"]
 mod common;
+mod command;
 mod dracut;
 mod guest;
 mod harness;

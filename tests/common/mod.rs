@@ -8,6 +8,8 @@
 #![allow(dead_code)]
 
 pub mod machine;
+pub mod processes;
+pub mod pty;
 
 use std::ffi::OsString;
 use std::fs;
@@ -145,6 +147,11 @@ impl Run {
     /// A build of the image `image` in these formats, without the `base` element.
     pub fn build(caller: &Caller, formats: &str) -> Run {
         Run::new(caller, "disk-image-create").args(["-n", "-t", formats, "-o", "image"])
+    }
+
+    /// Who runs it.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// Makes a path the caller's own.
