@@ -2,14 +2,16 @@
 //! `--shell-on-failure` and `safedib shell`.
 
 mod common;
+#[path = "common/pty.rs"]
+mod pty;
 
 use std::fs;
 use std::time::Duration;
 
 use common::machine::{machine, TCG};
-use common::pty::AtTerminal;
 use common::{callers, Caller, Run};
 use nix::sys::signal::Signal;
+use pty::AtTerminal;
 
 /// Seconds until a build without a machine has come to its hooks, on a busy host.
 const SOON: u64 = 120;

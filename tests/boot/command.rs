@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::common::processes::{descendants, wait_until_gone};
-use crate::common::pty::AtTerminal;
 use crate::common::{callers, tool, Caller, Run};
 use crate::guest::missing;
+use crate::processes::{descendants, wait_until_gone};
+use crate::pty::AtTerminal;
 
 /// Code of a boot sector: it prints the first text on the serial port, echoes what
 /// is typed there up to Enter, writes itself to the second sector by the BIOS (the

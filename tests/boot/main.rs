@@ -11,4 +11,8 @@ mod harness;
 mod images;
 mod ipa;
 mod old;
+#[path = "../common/processes.rs"]
+mod processes;
+#[path = "../common/pty.rs"]
+mod pty;
 mod ramdisk;

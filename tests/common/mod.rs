@@ -8,8 +8,6 @@
 #![allow(dead_code)]
 
 pub mod machine;
-pub mod processes;
-pub mod pty;
 
 use std::ffi::OsString;
 use std::fs;
