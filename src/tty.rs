@@ -17,7 +17,11 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{fork, pipe2, ForkResult, Pid};
 use serde::{Deserialize, Serialize};
 
-nix::ioctl_read_bad!(get_size, libc::TIOCGWINSZ, Winsize);
+/// The ioctl; the macro makes it public.
+mod size {
+    use super::{libc, Winsize};
+    nix::ioctl_read_bad!(get_size, libc::TIOCGWINSZ, Winsize);
+}
 
 /// Size of a terminal, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +81,7 @@ impl Terminal {
             columns: 0,
         });
         // SAFETY: TIOCGWINSZ fills the structure that it is given.
-        let told = unsafe { get_size(self.output.as_raw_fd(), &mut size) };
+        let told = unsafe { size::get_size(self.output.as_raw_fd(), &mut size) };
         match told {
             Ok(_) if size.ws_row > 0 && size.ws_col > 0 => Size {
                 rows: size.ws_row,

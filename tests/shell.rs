@@ -89,7 +89,11 @@ fn a_break_is_a_shell_with_jobs_and_sizes_and_the_build_goes_on() {
         std::thread::sleep(Duration::from_millis(300));
         terminal.keys("\x1a");
         terminal.expect("Stopped", 20);
-        terminal.line("kill %1; exit");
+        terminal.line("fg");
+        std::thread::sleep(Duration::from_millis(500));
+        terminal.keys("\x03");
+        terminal.line("echo \"then $?\"; exit 0");
+        terminal.expect("then 130", 20);
         // In the target, with its own environment.
         terminal.expect("At stage before-install", SOON);
         let again = copied(&mut terminal, "This runs its hooks: ", 20);
@@ -228,7 +232,9 @@ fn whatever_ends_a_build_gives_the_terminal_back() {
 #[test]
 fn a_flood_does_not_drown_the_keyboard() {
     let caller = callers().swap_remove(0);
-    let run = build(&caller).env("break", "after-root");
+    let run = build(&caller)
+        .element_file("probe", "install.d/50-x", "#!/bin/bash\n:\n")
+        .env("break", "after-root");
     let mut terminal = AtTerminal::start(run.command());
     terminal.expect("At stage after-root", SOON);
     terminal.line("yes flood");
@@ -267,7 +273,10 @@ fn a_shell_of_its_own_leaves_nothing() {
 
         let run = shell(&["--before=install", "--outside"]);
         let mut terminal = AtTerminal::start(run.command());
-        terminal.expect("a shell outside the target, before the hooks of install.d", SOON);
+        terminal.expect(
+            "a shell outside the target, before the hooks of install.d",
+            SOON,
+        );
         terminal.line("ls $TMP_MOUNT_PATH/etc/by-hook || echo 'not 'yet");
         terminal.expect("not yet", 20);
         terminal.line("exit");
@@ -303,7 +312,9 @@ fn a_shell_begins_with_what_a_build_has_kept() {
 fn without_a_terminal_a_shell_is_refused_before_work_starts() {
     let caller = callers().swap_remove(0);
     let run = fragile(build(&caller)).args(["--shell-on-failure"]);
-    let outcome = run.run().failure(1, &["no terminal for --shell-on-failure"]);
+    let outcome = run
+        .run()
+        .failure(1, &["no terminal for --shell-on-failure"]);
     assert!(!outcome.stdout.contains("50-fragile"), "{outcome}");
     outcome.leaves(&[]);
     let shell = Run::new(&caller, "safedib").args(["shell", "disk-image-create", "-n"]);
@@ -317,7 +328,10 @@ fn without_a_terminal_a_shell_is_refused_before_work_starts() {
         .element_file("probe", "install.d/50-x", "#!/bin/bash\n:\n")
         .env("break", "before-install");
     let outcome = run.run().success();
-    assert!(outcome.stdout.contains("At stage before-install"), "{outcome}");
+    assert!(
+        outcome.stdout.contains("At stage before-install"),
+        "{outcome}"
+    );
     assert!(!outcome.stdout.contains("This runs"), "{outcome}");
 }
 

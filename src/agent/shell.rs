@@ -78,7 +78,9 @@ pub(crate) fn after_failure(
     let (what, again) = match (hook, again) {
         (Some(hook), Some(again)) => (hook.clone(), again.to_owned()),
         (Some(hook), None) => {
-            let file = hooks::seen_from(context, location).join(&directory).join(hook);
+            let file = hooks::seen_from(context, location)
+                .join(&directory)
+                .join(hook);
             (format!("hook {hook} of {directory}"), quoted(&file))
         }
         (None, _) => (
@@ -126,7 +128,10 @@ pub(crate) fn open(
     let when = if before { "before" } else { "after" };
     let directory = phase.directory();
     let mut lines = vec![
-        format!("a shell {}, {when} the hooks of {directory}", name(location)),
+        format!(
+            "a shell {}, {when} the hooks of {directory}",
+            name(location)
+        ),
         "everything goes when it ends, and nothing is built".to_owned(),
     ];
     if phase.location() == location {
@@ -191,7 +196,11 @@ fn run(context: &mut Context, shell: &Shell) -> Result<i32, Error> {
         }
     };
     let files = hooks::seen_from(context, shell.location).join("environment.d");
-    let prompt = format!("{} {}:\\w# ", shell.phase.directory(), short(shell.location));
+    let prompt = format!(
+        "{} {}:\\w# ",
+        shell.phase.directory(),
+        short(shell.location)
+    );
     let invocation = Invocation::new("bash", environment)
         .args(["-c", SHELL, "bash"])
         .args([files.into_os_string()])

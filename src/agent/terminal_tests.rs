@@ -61,16 +61,25 @@ fn a_process_has_the_terminal_and_its_size() {
         typist.typed(b"words\r".to_vec());
     });
     assert_eq!(status, 4, "{shown}");
-    for expected in ["33 99\r\n", "/dev/pts/", "dumb\r\n", "10 20\r\n", "[words]\r\n"] {
+    for expected in [
+        "33 99\r\n",
+        "/dev/pts/",
+        "dumb\r\n",
+        "10 20\r\n",
+        "[words]\r\n",
+    ] {
         assert!(shown.contains(expected), "{expected:?}: {shown}");
     }
 }
 
 #[test]
 fn ctrl_c_is_a_signal_there() {
-    let (status, shown) = run("trap 'echo caught; exit 5' INT; sleep 60 & wait", |typist| {
-        typist.typed(vec![3]);
-    });
+    let (status, shown) = run(
+        "trap 'echo caught; exit 5' INT; sleep 60 & wait",
+        |typist| {
+            typist.typed(vec![3]);
+        },
+    );
     assert_eq!((status, shown.contains("caught")), (5, true), "{shown}");
 }
 

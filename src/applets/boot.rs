@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use thiserror::Error as ThisError;
 
-use crate::boot::{
-    self, AccelChoice, Arch, Ended, Firmware, Kernel, NetworkKind, Options, Talk,
-};
+use crate::boot::{self, AccelChoice, Arch, Ended, Firmware, Kernel, NetworkKind, Options, Talk};
 use crate::error::{tell, Error, Explain};
 
 use super::{fail, print};
@@ -54,7 +52,10 @@ enum BootError {
     TwoImages,
     #[error("{0} is only of use with {1}")]
     Only(&'static str, &'static str),
-    #[error("machines cannot have this host's architecture, {}", std::env::consts::ARCH)]
+    #[error(
+        "machines cannot have this host's architecture, {}",
+        std::env::consts::ARCH
+    )]
     NoArch,
 }
 
@@ -325,10 +326,7 @@ impl Given {
                 None,
                 Some(Kernel {
                     file: file.clone(),
-                    initramfs: self
-                        .initramfs
-                        .clone()
-                        .or_else(|| Some(initramfs_of(file))),
+                    initramfs: self.initramfs.clone().or_else(|| Some(initramfs_of(file))),
                     append,
                 }),
             )),
@@ -361,7 +359,14 @@ mod tests {
     #[test]
     fn a_talk_keeps_its_order() {
         let options = parsed(&[
-            "image.qcow2", "--expect", "login: ", "--send", "root", "--expect=# ", "--timeout", "9",
+            "image.qcow2",
+            "--expect",
+            "login: ",
+            "--send",
+            "root",
+            "--expect=# ",
+            "--timeout",
+            "9",
         ]);
         let expected = [
             Talk::Expect("login: ".into()),
@@ -376,7 +381,9 @@ mod tests {
 
     #[test]
     fn a_kernel_of_ours_brings_its_initramfs() {
-        let kernel = parsed(&["out/rd.kernel", "--append", "x=1 y"]).kernel.unwrap();
+        let kernel = parsed(&["out/rd.kernel", "--append", "x=1 y"])
+            .kernel
+            .unwrap();
         assert_eq!(kernel.initramfs, Some("out/rd.initramfs".into()));
         assert_eq!(kernel.append, "x=1 y");
         let options = parsed(&["--kernel", "vmlinuz", "--", "-disk.raw"]);
@@ -398,7 +405,10 @@ mod tests {
             (vec!["--arch", "armhf", "a"], "--arch does not take 'armhf'"),
             (vec!["--initramfs", "x", "a"], "--initramfs is only of use"),
             (vec!["--append", "x", "a"], "--append is only of use"),
-            (vec!["--firmware", "efi", "x.kernel"], "--firmware is only of use"),
+            (
+                vec!["--firmware", "efi", "x.kernel"],
+                "--firmware is only of use",
+            ),
             (vec!["--snapshot", "a"], "does not know '--snapshot'"),
         ] {
             assert!(parse(&line).unwrap_err().contains(error), "{line:?}");

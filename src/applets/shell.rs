@@ -12,7 +12,8 @@ use crate::request::{Environment, ShellPlace};
 
 use super::{disk_image_create, fail, print};
 
-const HELP: &str = "Usage: safedib shell [--before PHASE | --after PHASE] [--outside] COMMAND [ARGUMENT]...\n\n\
+const HELP: &str =
+    "Usage: safedib shell [--before PHASE | --after PHASE] [--outside] COMMAND [ARGUMENT]...\n\n\
 Builds what COMMAND (disk-image-create or ramdisk-image-create) would build with these\n\
 arguments, up to a phase, and opens a shell there, in the appliance in which the build\n\
 runs at that point. When the shell ends, everything goes: nothing is built. With --cache\n\
@@ -126,7 +127,11 @@ fn place(words: &[OsString]) -> Result<Option<(ShellPlace, &[OsString])>, ShellE
                 value.to_string_lossy().into_owned()
             }
             (None, None) => {
-                return Err(ShellError::NoValue(if before { "--before" } else { "--after" }))
+                return Err(ShellError::NoValue(if before {
+                    "--before"
+                } else {
+                    "--after"
+                }))
             }
         };
         if !Phase::ALL.iter().any(|known| known.name() == phase) {
@@ -160,12 +165,24 @@ mod tests {
             outside,
         };
         for (line, expected, rest) in [
-            ("c --before x", place("post-install", false, false), "c --before x"),
+            (
+                "c --before x",
+                place("post-install", false, false),
+                "c --before x",
+            ),
             ("--before root c", place("root", true, false), "c"),
-            ("--after=finalise --outside c -x", place("finalise", false, true), "c -x"),
+            (
+                "--after=finalise --outside c -x",
+                place("finalise", false, true),
+                "c -x",
+            ),
         ] {
             let (found, words) = parse(line).unwrap().unwrap();
-            assert_eq!((found, words.join(" ").as_str()), (expected, rest), "{line}");
+            assert_eq!(
+                (found, words.join(" ").as_str()),
+                (expected, rest),
+                "{line}"
+            );
         }
         assert_eq!(parse("--outside --help c"), Ok(None));
         for (line, error) in [

@@ -38,7 +38,9 @@ impl Accel {
     /// other's interrupts now and then.
     pub(super) fn processors(self) -> usize {
         match self {
-            Accel::Kvm => std::thread::available_parallelism().map_or(1, |count| count.get().min(4)),
+            Accel::Kvm => {
+                std::thread::available_parallelism().map_or(1, |count| count.get().min(4))
+            }
             Accel::Tcg => 1,
         }
     }
@@ -49,12 +51,16 @@ pub(super) fn choose(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Acc
     let (accel, why) = match options.accel {
         AccelChoice::Kvm => (Accel::Kvm, "--accel says so".to_owned()),
         AccelChoice::Tcg => (Accel::Tcg, "--accel says so".to_owned()),
-        AccelChoice::Auto if Arch::of_host() != Some(options.arch) => {
-            (Accel::Tcg, "this host is of another architecture".to_owned())
-        }
+        AccelChoice::Auto if Arch::of_host() != Some(options.arch) => (
+            Accel::Tcg,
+            "this host is of another architecture".to_owned(),
+        ),
         AccelChoice::Auto => match kvm(say)? {
             Kvm::Works => (Accel::Kvm, "it was tried and works".to_owned()),
-            Kvm::Fails(why) => (Accel::Tcg, format!("KVM does not work since this boot: {why}")),
+            Kvm::Fails(why) => (
+                Accel::Tcg,
+                format!("KVM does not work since this boot: {why}"),
+            ),
             Kvm::Closed(why) => (
                 Accel::Tcg,
                 format!("cannot open {}: {why}", microvm::KVM_DEVICE),

@@ -12,7 +12,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{read, write};
 
 use super::machine::Machine;
-use super::script::{plain, Script};
+use super::plain::Plain;
+use super::script::{shown, Script};
 use super::{Error, Options};
 use crate::tty::{self, Raw, Terminal};
 
@@ -60,6 +61,7 @@ pub(super) fn talk(machine: Machine, options: &Options) -> Result<Ended, Error> 
         signals,
         keyboard,
         script: scripted.then(|| Script::new(&options.script)),
+        plain: Plain::default(),
         keys: Vec::new(),
         said: Vec::new(),
         deadline: scripted.then(|| Instant::now() + options.timeout),
@@ -109,6 +111,7 @@ struct Console {
     signals: SignalFd,
     keyboard: Keyboard,
     script: Option<Script>,
+    plain: Plain,
     /// What the machine has not taken yet.
     keys: Vec<u8>,
     /// The end of qemu's messages.
@@ -145,8 +148,8 @@ impl Console {
                 match self.output()? {
                     None => return self.off(),
                     Some(bytes) => {
-                        self.show(&bytes)?;
-                        if let Some(ended) = self.react(&bytes) {
+                        let shown = self.show(bytes)?;
+                        if let Some(ended) = self.react(&shown) {
                             return Ok(ended);
                         }
                     }
@@ -187,8 +190,18 @@ impl Console {
         let child = &self.machine.child;
         let stdin = io::stdin();
         let mut watched = vec![(0, self.signals.as_fd(), PollFlags::POLLIN)];
-        watched.extend(child.stdout.as_ref().map(|fd| (1, fd.as_fd(), PollFlags::POLLIN)));
-        watched.extend(child.stderr.as_ref().map(|fd| (2, fd.as_fd(), PollFlags::POLLIN)));
+        watched.extend(
+            child
+                .stdout
+                .as_ref()
+                .map(|fd| (1, fd.as_fd(), PollFlags::POLLIN)),
+        );
+        watched.extend(
+            child
+                .stderr
+                .as_ref()
+                .map(|fd| (2, fd.as_fd(), PollFlags::POLLIN)),
+        );
         match (&self.keyboard, &child.stdin) {
             // One after the other, so that nothing piles up here.
             (_, Some(fd)) if !self.keys.is_empty() => {
@@ -204,7 +217,9 @@ impl Console {
             .iter()
             .map(|(_, fd, flags)| PollFd::new(*fd, *flags))
             .collect();
-        let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = self
+            .deadline
+            .map(|at| at.saturating_duration_since(Instant::now()));
         // A millisecond more: the timeout is cut to whole ones.
         let left = left.map(|left| left.saturating_add(Duration::from_millis(1)));
         let timeout = left.and_then(|left| PollTimeout::try_from(left).ok());
@@ -261,19 +276,16 @@ impl Console {
         }
     }
 
-    /// Shows bytes as they are at a terminal that is the machine's, else without
-    /// what a terminal would obey.
-    fn show(&self, bytes: &[u8]) -> Result<(), Error> {
+    /// Shows bytes as they are, because the terminal is the machine's; in a talk it
+    /// is not, and they come as text. Gives what the talk takes.
+    fn show(&mut self, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
         let shown = match self.script {
-            None => bytes.to_vec(),
-            Some(_) => bytes
-                .iter()
-                .copied()
-                .filter(|byte| matches!(byte, b'\n' | b'\t') || !byte.is_ascii_control())
-                .collect(),
+            None => bytes,
+            Some(_) => self.plain.text(&bytes),
         };
         let stdout = io::stdout();
-        tty::write_all(stdout.as_fd(), &shown).map_err(Error::io("show the console"))
+        tty::write_all(stdout.as_fd(), &shown).map_err(Error::io("show the console"))?;
+        Ok(shown)
     }
 
     /// Has the script see what the console shows; how it is over, if it is.
@@ -290,7 +302,10 @@ impl Console {
 
     /// Takes what was typed; whether the caller wants to leave.
     fn typed(&mut self) -> Result<bool, Error> {
-        let typed = self.keyboard.read().map_err(Error::io("read the keyboard"))?;
+        let typed = self
+            .keyboard
+            .read()
+            .map_err(Error::io("read the keyboard"))?;
         let Some(typed) = typed else {
             let left = matches!(self.keyboard, Keyboard::Terminal(_));
             self.keyboard = Keyboard::None;
@@ -334,7 +349,9 @@ impl Console {
                 how: status.to_string(),
                 said: self.messages(),
             }),
-            _ if self.script.is_some() => Ok(self.not_seen("before the machine switched itself off")),
+            _ if self.script.is_some() => {
+                Ok(self.not_seen("before the machine switched itself off"))
+            }
             _ => Ok(Ended::Off),
         }
     }
@@ -355,7 +372,7 @@ impl Console {
 
     fn messages(&self) -> String {
         let lines = self.said.split(|byte| *byte == b'\n');
-        let lines: Vec<String> = lines.map(plain).filter(|line| !line.is_empty()).collect();
+        let lines: Vec<String> = lines.map(shown).filter(|line| !line.is_empty()).collect();
         lines.join("; ")
     }
 }

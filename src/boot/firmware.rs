@@ -111,7 +111,10 @@ fn fitting(path: &Path, arch: Arch) -> Option<Uefi> {
     let fits = descriptor.interface_types.iter().any(|kind| kind == "uefi")
         && descriptor.mapping.device == "flash"
         && descriptor.targets.iter().any(is_of)
-        && !descriptor.features.iter().any(|name| UNFIT.contains(&&**name));
+        && !descriptor
+            .features
+            .iter()
+            .any(|name| UNFIT.contains(&&**name));
     let Mapping {
         executable,
         nvram_template,
@@ -159,10 +162,18 @@ mod tests {
         let all = [own.clone(), system.clone()];
         assert_eq!(find_in(&all, Arch::X86_64), None);
         let x86 = |code: &Path, features: &str| descriptor(code, features, "pc-q35-*", "x86_64");
-        put(&system, "10-keys.json", &x86(&file("a"), "\"enrolled-keys\""));
+        put(
+            &system,
+            "10-keys.json",
+            &x86(&file("a"), "\"enrolled-keys\""),
+        );
         put(&system, "20-smm.json", &x86(&file("b"), "\"requires-smm\""));
         put(&system, "30-gone.json", &x86(Path::new("/nonexistent"), ""));
-        put(&system, "31-other.json", &descriptor(&file("c"), "", "virt-*", "aarch64"));
+        put(
+            &system,
+            "31-other.json",
+            &descriptor(&file("c"), "", "virt-*", "aarch64"),
+        );
         put(&system, "32-bad.json", "{");
         put(&system, "40-good.json", &x86(&file("d"), "\"acpi-s3\""));
         put(&system, "50-later.json", &x86(&file("e"), ""));

@@ -162,8 +162,8 @@ fn head(file: &Path, format: &str) -> Result<Vec<u8>, Error> {
         "raw" => File::open(file).map_err(doing())?,
         // A file without a name, which only the two processes have.
         _ => {
-            let memory = memfd_create("head", MFdFlags::empty())
-                .map_err(|errno| doing()(errno.into()))?;
+            let memory =
+                memfd_create("head", MFdFlags::empty()).map_err(|errno| doing()(errno.into()))?;
             let into = format!("of=/proc/self/fd/{}", memory.as_raw_fd());
             let mut from = std::ffi::OsString::from("if=");
             from.push(file);
@@ -227,11 +227,13 @@ mod tests {
         );
         let data = json!({"format-specific": {"data": {"data-file": "x.data"}}});
         assert_eq!(found(data).as_deref(), Some("x.data"));
-        let extents = |name: &str| {
-            json!({"format-specific": {"data": {"extents": [{"filename": name}]}}})
-        };
+        let extents =
+            |name: &str| json!({"format-specific": {"data": {"extents": [{"filename": name}]}}});
         assert_eq!(found(extents("/a/x.vmdk")), None);
-        assert_eq!(found(extents("/etc/shadow")).as_deref(), Some("/etc/shadow"));
+        assert_eq!(
+            found(extents("/etc/shadow")).as_deref(),
+            Some("/etc/shadow")
+        );
     }
 
     #[test]

@@ -57,10 +57,13 @@ fn arguments(parts: &Parts, card: Option<&UnixStream>) -> Vec<OsString> {
         (Arch::Aarch64, Accel::Tcg) => ("virt", "max"),
     };
     let accel = parts.accel.name();
-    list.words(&format!("-machine {machine},accel={accel} -cpu {processor}"));
-    let processors = options
-        .processors
-        .map_or_else(|| parts.accel.processors().to_string(), |count| count.to_string());
+    list.words(&format!(
+        "-machine {machine},accel={accel} -cpu {processor}"
+    ));
+    let processors = options.processors.map_or_else(
+        || parts.accel.processors().to_string(),
+        |count| count.to_string(),
+    );
     list.words(&format!("-smp {processors} -m {}M", options.memory_mib));
     if options.arch == Arch::X86_64 {
         list.words("-vga std");
@@ -79,7 +82,10 @@ fn arguments(parts: &Parts, card: Option<&UnixStream>) -> Vec<OsString> {
         Boot::Kernel(kernel) => list.kernel(kernel, options.arch),
     }
     if let Some(image) = parts.image {
-        let after = format!(",format={},if=none,id=disk,snapshot=on,cache=unsafe", image.format);
+        let after = format!(
+            ",format={},if=none,id=disk,snapshot=on,cache=unsafe",
+            image.format
+        );
         list.path("-drive", "file=", &image.file, &after);
         let sector = image.sector();
         list.words(&format!(
@@ -119,7 +125,10 @@ impl List {
     }
 
     fn flash(&mut self, unit: u8, flash: &Flash) {
-        let before = format!("if=pflash,unit={unit},format={},snapshot=on,file=", flash.format);
+        let before = format!(
+            "if=pflash,unit={unit},format={},snapshot=on,file=",
+            flash.format
+        );
         self.path("-drive", &before, &flash.filename, "");
     }
 
@@ -128,7 +137,8 @@ impl List {
             Arch::X86_64 => "ttyS0",
             Arch::Aarch64 => "ttyAMA0",
         };
-        self.0.extend(["-kernel".into(), kernel.file.clone().into()]);
+        self.0
+            .extend(["-kernel".into(), kernel.file.clone().into()]);
         if let Some(initramfs) = &kernel.initramfs {
             self.0.extend(["-initrd".into(), initramfs.clone().into()]);
         }
@@ -140,7 +150,9 @@ impl List {
     fn card(&mut self, leads_to: &str) {
         self.words(&format!("-netdev {leads_to}"));
         // Without a ROM: nobody boots from the network.
-        self.words(&format!("-device virtio-net-pci,netdev=net,romfile=,mac={MAC}"));
+        self.words(&format!(
+            "-device virtio-net-pci,netdev=net,romfile=,mac={MAC}"
+        ));
     }
 }
 
@@ -265,9 +277,22 @@ mod tests {
         let isolated = options(NetworkKind::Isolated, Arch::Aarch64);
         let arm = line(&isolated, Boot::Kernel(&kernel), Accel::Tcg);
         assert!(arm.contains("-machine virt,accel=tcg -cpu max"), "{arm}");
-        assert!(arm.contains("-kernel k -initrd i -append console=ttyAMA0 quiet"), "{arm}");
-        assert!(arm.contains("restrict=on") && !arm.contains("-vga"), "{arm}");
-        let pc = line(&options(NetworkKind::None, Arch::X86_64), Boot::Bios, Accel::Kvm);
-        assert!(pc.contains("-machine q35,graphics=off,accel=kvm -cpu host"), "{pc}");
+        assert!(
+            arm.contains("-kernel k -initrd i -append console=ttyAMA0 quiet"),
+            "{arm}"
+        );
+        assert!(
+            arm.contains("restrict=on") && !arm.contains("-vga"),
+            "{arm}"
+        );
+        let pc = line(
+            &options(NetworkKind::None, Arch::X86_64),
+            Boot::Bios,
+            Accel::Kvm,
+        );
+        assert!(
+            pc.contains("-machine q35,graphics=off,accel=kvm -cpu host"),
+            "{pc}"
+        );
     }
 }

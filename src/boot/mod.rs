@@ -4,7 +4,8 @@
 //! * `image` asks qemu-img, `table` reads partition tables,
 //! * `firmware` reads the descriptors that distributions install,
 //! * `machine` is qemu's command line and process,
-//! * `script` knows what is expected of a console, `console` carries its bytes.
+//! * `script` knows what is expected of a console, `console` carries its bytes,
+//!   `plain` takes out of them what a terminal would obey.
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
@@ -14,6 +15,7 @@ mod error;
 mod firmware;
 mod image;
 mod machine;
+mod plain;
 mod script;
 mod table;
 
@@ -162,7 +164,10 @@ fn boot<'a>(
         for path in [Some(&kernel.file), kernel.initramfs.as_ref()] {
             path.map_or(Ok(()), readable)?;
         }
-        say(&format!("{}: started by qemu itself", kernel.file.display()));
+        say(&format!(
+            "{}: started by qemu itself",
+            kernel.file.display()
+        ));
         return Ok(Boot::Kernel(kernel));
     }
     let image = image.ok_or(Error::Nothing)?;
@@ -175,10 +180,7 @@ fn boot<'a>(
             // Of both, what new machines have.
             _ => match firmware::find(options.arch) {
                 Ok(_) => (Firmware::Efi, image.describe()),
-                Err(error) => (
-                    Firmware::Bios,
-                    format!("{}, but {error}", image.describe()),
-                ),
+                Err(error) => (Firmware::Bios, format!("{}, but {error}", image.describe())),
             },
         },
     };

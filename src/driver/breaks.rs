@@ -42,7 +42,11 @@ pub(super) fn refuse(request: &BuildRequest, plan: &Plan) -> Result<(), Error> {
         "a shell"
     } else if breaks.shell_on_failure {
         "--shell-on-failure"
-    } else if breaks.need_terminal() && plan.steps.iter().any(|step| breaks_in_machine(breaks, step))
+    } else if breaks.need_terminal()
+        && plan
+            .steps
+            .iter()
+            .any(|step| breaks_in_machine(breaks, step))
     {
         "a debug break in the microvm appliance"
     } else {

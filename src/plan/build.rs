@@ -158,11 +158,7 @@ impl Plan {
         });
         let (steps, outputs, hook_outputs) = match &request.shell {
             None => (steps, outputs, outputs::hook_outputs(request, &set)),
-            Some(place) => (
-                shell::end_with_shell(steps, place)?,
-                Vec::new(),
-                Vec::new(),
-            ),
+            Some(place) => (shell::end_with_shell(steps, place)?, Vec::new(), Vec::new()),
         };
         let mut tools = tools::tools(request, &set, &outputs, &storage.layout, &route);
         tools.extend(tools::device_hook_tools(merged.hooks.values().flatten())?);

@@ -25,7 +25,11 @@ pub(super) fn end_with_shell(
     };
     let at = steps.iter().position(runs).ok_or_else(unknown)?;
     let like = steps.get(at).cloned().ok_or_else(unknown)?;
-    let kept = if place.before { at } else { at.saturating_add(1) };
+    let kept = if place.before {
+        at
+    } else {
+        at.saturating_add(1)
+    };
     steps.truncate(kept);
     steps.push(PlannedStep {
         step: Step::OpenShell {

@@ -35,8 +35,8 @@ pub use resolve::layers::DIRECTORY as LAYERS_DIRECTORY;
 pub use resolve::resolve;
 pub use resolved::{
     ApplianceChoice, BaseElements, Breaks, BuildRequest, Checksums, HelperDrive, LayerOptions,
-    LogOptions, MachineOptions, MachineReadable, MessageStyle, OutputFormat, SharePath,
-    ShellPlace, SizeOptions, TmpfsPolicy, DRIVE_CACHE, DRIVE_HOME,
+    LogOptions, MachineOptions, MachineReadable, MessageStyle, OutputFormat, SharePath, ShellPlace,
+    SizeOptions, TmpfsPolicy, DRIVE_CACHE, DRIVE_HOME,
 };
 pub use yaml::yaml_map;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::common::{callers, tool, Caller, Run};
-use crate::guest::missing;
+use crate::guest::{missing, Guest};
 use crate::processes::{descendants, wait_until_gone};
 use crate::pty::AtTerminal;
 
@@ -46,13 +46,12 @@ fn able() -> bool {
 
 fn sector() -> Vec<u8> {
     let mut disk = vec![0u8; 1 << 20];
-    let code = CODE.iter().copied().chain(TEXTS.concat().bytes());
+    let texts = TEXTS.concat();
+    let code = CODE.iter().copied().chain(texts.bytes());
     for (byte, code) in disk.iter_mut().zip(code) {
         *byte = code;
     }
-    disk[446..462].copy_from_slice(&[
-        0x80, 0, 2, 0, 0x83, 0, 0, 0, 1, 0, 0, 0, 0xff, 0x07, 0, 0,
-    ]);
+    disk[446..462].copy_from_slice(&[0x80, 0, 2, 0, 0x83, 0, 0, 0, 1, 0, 0, 0, 0xff, 0x07, 0, 0]);
     disk[510..512].copy_from_slice(&[0x55, 0xaa]);
     disk
 }
@@ -100,7 +99,15 @@ fn what_the_guest_writes_never_reaches_the_image() {
                 "raw" => fs::rename(&raw, run.dir.join(&name)).unwrap(),
                 _ => qemu_img(
                     &run,
-                    &["convert", "-f", "raw", "-O", format, "disk.raw", &format!("./{name}")],
+                    &[
+                        "convert",
+                        "-f",
+                        "raw",
+                        "-O",
+                        format,
+                        "disk.raw",
+                        &format!("./{name}"),
+                    ],
                 ),
             }
             let file = run.dir.join(&name);
@@ -111,7 +118,10 @@ fn what_the_guest_writes_never_reaches_the_image() {
             let more = ["--expect", "it was written", "--timeout", "120"];
             let run = run.args(words).args(more).args([&name]);
             let outcome = run.run().success();
-            assert!(outcome.stdout.contains("the sector runs\nkey: "), "{outcome}");
+            assert!(
+                outcome.stdout.contains("the sector runs\nkey: "),
+                "{outcome}"
+            );
             let told = format!("{name} ({format}): BIOS: an MBR, boot code");
             assert!(outcome.stderr.contains(&told), "{outcome}");
             assert!(outcome.stderr.contains("TCG: --accel says so"), "{outcome}");
@@ -129,7 +139,14 @@ fn what_is_not_seen_is_told_with_the_last_lines() {
     let expect = |words: &[&str]| boot(&caller, "disk.raw", &sector(), words);
     expect(&["--expect", "never", "--timeout", "20"])
         .run()
-        .failure(1, &["no 'never' within 20 s", "last lines of the console:", "    the sector runs"]);
+        .failure(
+            1,
+            &[
+                "no 'never' within 20 s",
+                "last lines of the console:",
+                "    the sector runs",
+            ],
+        );
     let off = expect(&["--expect", "key: ", "--send", "", "--expect", "never"]).run();
     let off = off.failure(1, &["no 'never' before the machine switched itself off"]);
     assert!(off.took < Duration::from_secs(280), "{off}");
@@ -147,11 +164,15 @@ fn standard_input_is_typed_where_nothing_is_expected() {
     }
     let caller = callers().swap_remove(0);
     let run = boot(&caller, "disk.raw", &sector(), &[]);
-    let keys = put(&run, "keys", b"typed\r");
-    let mut command = run.command();
-    let output = command.stdin(fs::File::open(keys).unwrap()).output().unwrap();
-    let outcome = run.outcome(output, Duration::ZERO).success();
-    assert!(outcome.stdout.contains("typed\r\r\nit was written\r\n"), "{outcome}");
+    let mut guest = Guest::start(&mut run.command());
+    let limit = Duration::from_secs(SOON);
+    let mut talk = || {
+        guest.wait_for("key: ", limit)?;
+        guest.send("typed\r")?;
+        // Nothing is left out here.
+        guest.wait_for("typed\r\r\nit was written\r\n", limit)
+    };
+    talk().unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
@@ -184,7 +205,9 @@ fn a_terminal_is_the_machines_until_it_is_left() {
         let mut terminal = AtTerminal::start(run.command());
         terminal.expect("key: ", SOON);
         let all = descendants(terminal.child.id() as i32);
-        assert!(all.values().any(|(_, command)| command.contains("qemu-system")));
+        assert!(all
+            .values()
+            .any(|(_, command)| command.contains("qemu-system")));
         terminal.signal(signal);
         assert_eq!(terminal.status(20), status, "{}", terminal.screen());
         terminal.wait_cooked(true);
@@ -245,12 +268,24 @@ fn what_cannot_boot_is_refused_with_what_would() {
         let outcome = boot(&caller, name, content, &[]).run();
         outcome.failure(2, texts);
     };
-    refused("plain.raw", &[0; 1 << 20], &["has no partition table", "element vm"]);
+    refused(
+        "plain.raw",
+        &[0; 1 << 20],
+        &["has no partition table", "element vm"],
+    );
     let other = gpt(&[[7; 16]]);
-    refused("data.raw", &other, &["has a GPT, no boot code: no firmware", "bootloader"]);
+    refused(
+        "data.raw",
+        &other,
+        &["has a GPT, no boot code: no firmware", "bootloader"],
+    );
     let bad = b"QFI\xfb\0\0\0\x09 no such version of qcow2";
     refused("bad.qcow2", bad, &["is no disk image", "--format"]);
-    refused("x.kernel", b"kernel", &["cannot read x.initramfs: No such file"]);
+    refused(
+        "x.kernel",
+        b"kernel",
+        &["cannot read x.initramfs: No such file"],
+    );
     let arm = boot(&caller, "disk.raw", &gpt(&[EFI_SYSTEM]), &["-a", "arm64"]).run();
     if Path::new("/usr/bin/qemu-system-aarch64").exists() {
         eprintln!("this host has qemu-system-aarch64: that it is missing is not tested");
@@ -279,7 +314,17 @@ fn an_image_that_is_made_of_other_files_is_refused() {
     put(&run, "secret", &sector());
     qemu_img(
         &run,
-        &["create", "-q", "-f", "qcow2", "-F", "raw", "-b", "secret", "overlay.qcow2"],
+        &[
+            "create",
+            "-q",
+            "-f",
+            "qcow2",
+            "-F",
+            "raw",
+            "-b",
+            "secret",
+            "overlay.qcow2",
+        ],
     );
     run.run()
         .failure(2, &["refers to another file, secret", "qemu-img convert"]);
@@ -288,7 +333,9 @@ fn an_image_that_is_made_of_other_files_is_refused() {
     put(&run, "secret", &sector());
     qemu_img(
         &run,
-        &["create", "-q", "-f", "qcow2", "-F", "raw", "-b", "secret", "disk.raw"],
+        &[
+            "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "secret", "disk.raw",
+        ],
     );
     run.args(["boot", "disk.raw"])
         .run()

@@ -38,7 +38,9 @@ const OVMF: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 
 /// `safedib boot`, which connects standard input and output with the console.
 pub fn boot(caller: &Caller, words: &[&str]) -> Run {
-    Run::new(caller, "safedib").args(["boot"]).args(words.iter().copied())
+    Run::new(caller, "safedib")
+        .args(["boot"])
+        .args(words.iter().copied())
 }
 
 /// A machine at its serial console; it ends with the value.
@@ -148,7 +150,11 @@ impl Guest {
         }
     }
 
-    fn send(&mut self, line: &str) -> Result<(), String> {
+    /// Types a line.
+    ///
+    /// # Errors
+    /// The machine takes no more.
+    pub fn send(&mut self, line: &str) -> Result<(), String> {
         let sent = writeln!(self.keys, "{line}").and_then(|()| self.keys.flush());
         sent.map_err(|error| self.stuck(&format!("cannot type '{line}': {error}")))
     }

@@ -2,9 +2,9 @@
 //! ordinary user, and started by `safedib boot`; a login over the serial console
 //! asks the system what it runs from. And that command itself.
 
+mod command;
 #[path = "../common/mod.rs"]
 mod common;
-mod command;
 mod dracut;
 mod guest;
 mod harness;

@@ -30,7 +30,14 @@ pub const LINE: &str = "BOOTIF=01-52-54-00-12-34-56";
 pub fn machine(run: &Run, name: &str, memory: u32, line: &str) -> Run {
     let (memory, kernel) = (memory.to_string(), format!("{name}.kernel"));
     let kernel = run.dir.join(kernel).display().to_string();
-    let words = ["--network", "isolated", "--memsize", &memory, "--append", line];
+    let words = [
+        "--network",
+        "isolated",
+        "--memsize",
+        &memory,
+        "--append",
+        line,
+    ];
     boot(run.caller(), &words).args([kernel])
 }
 

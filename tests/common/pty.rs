@@ -1,4 +1,5 @@
 //! A command at a terminal, and somebody who types there.
+#![allow(dead_code)]
 
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -89,7 +90,9 @@ impl AtTerminal {
         let deadline = Instant::now() + Duration::from_secs(seconds);
         loop {
             let rest = &self.seen[self.done..];
-            let found = rest.windows(text.len()).position(|part| part == text.as_bytes());
+            let found = rest
+                .windows(text.len())
+                .position(|part| part == text.as_bytes());
             if let Some(at) = found {
                 let before = String::from_utf8_lossy(&rest[..at]).into_owned();
                 self.done += at + text.len();

@@ -266,11 +266,7 @@ fn read_event(control: &mut UnixStream) -> Option<Event> {
 }
 
 /// Executes `safedib sandbox-init` with two descriptors beside the standard ones.
-fn spawn(
-    agent: &AgentCommand,
-    control: &UnixStream,
-    channel: &UnixStream,
-) -> Result<Child, Error> {
+fn spawn(agent: &AgentCommand, control: &UnixStream, channel: &UnixStream) -> Result<Child, Error> {
     let passed = [control.as_raw_fd(), channel.as_raw_fd()];
     let mut command = Command::new(&agent.binary);
     command
