@@ -16,6 +16,7 @@ mod planning;
 mod reports;
 mod room;
 mod session;
+mod shell;
 mod stages;
 mod workspace;
 
@@ -65,7 +66,10 @@ pub fn build(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     let reported = reporter.finish(built.as_ref().err(), log);
     let outputs = built?;
     reported?;
-    log.say("Build completed successfully");
+    match request.shell {
+        None => log.say("Build completed successfully"),
+        Some(_) => log.say("safedib: the shell has ended; nothing was built"),
+    }
     log.summarise(&outputs);
     Ok(())
 }
@@ -107,6 +111,7 @@ fn build_it(
     machine::check_tools(request, &plan)?;
     exposed::refuse(request, &plan)?;
     foreign::check(request, &plan)?;
+    breaks::refuse(request, &plan)?;
     room::check_file_limit(&plan)?;
     room::check_temporary(request)?;
     log.check()?;
@@ -121,6 +126,9 @@ fn build_it(
     };
     let finished = finished.and_then(|()| {
         log.check()?;
+        if request.shell.is_some() {
+            return Ok(());
+        }
         finish::import(&plan, &mut workspace, log)?;
         let began = Instant::now();
         let committed = finish::commit(request, &plan, &mut workspace, log);
@@ -148,7 +156,10 @@ fn build_it(
         return Err(cleaned.tell(error, &plan, &removed));
     }
     removed?;
-    Ok(finish::outputs(&plan))
+    Ok(match request.shell {
+        None => finish::outputs(&plan),
+        Some(_) => Vec::new(),
+    })
 }
 
 /// Runs the stages with the content of a drive, which is brought back however

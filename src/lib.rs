@@ -6,6 +6,7 @@
 //!
 //! * [`applets`]: one file per command that a user types.
 //! * [`driver`]: a request becomes files; the one place where all parts meet.
+//! * [`boot`]: boots an image at the caller's terminal.
 //! * [`appliance`]: starts an agent in isolation, and ends it.
 //! * [`agent`]: executes the steps of a plan inside an appliance.
 //! * [`output`]: archives, disk images, checksums, names of old images.
@@ -18,6 +19,7 @@
 //! * [`elements`]: finding elements, dependencies, hooks.
 //! * [`blockdev`]: block-device configuration and disk layout.
 //! * [`seccomp`]: filters of system calls.
+//! * [`tty`]: the caller's terminal while somebody else reads it.
 //! * [`yaml`]: YAML 1.1, with the position of each value.
 //! * [`helpers`]: the scripts that elements expect to find, embedded.
 //! * [`error`]: how every error says what, why, and what to do.
@@ -39,6 +41,7 @@ pub mod agent;
 pub mod applets;
 pub mod appliance;
 pub mod blockdev;
+pub mod boot;
 pub mod check;
 pub mod driver;
 pub mod elements;
@@ -51,4 +54,5 @@ pub mod protocol;
 pub mod report;
 pub mod request;
 pub mod seccomp;
+pub mod tty;
 pub mod yaml;

@@ -3,7 +3,7 @@
 //!
 //! A frame is a little-endian `u32` length of the body, one byte of kind, and
 //! the body: JSON for messages, raw bytes for log text (hooks print what they
-//! like). The first message in both directions carries [`VERSION`]. End of file
+//! like) and for what is typed at a terminal, or shown there. The first message in both directions carries [`VERSION`]. End of file
 //! without [`FromAgent::Finished`] or [`FromAgent::Failed`] means that the
 //! appliance died, which is a different error from a hook that failed.
 
@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Syntax;
 use crate::plan::{Phase, Reproducible, Step};
 pub use crate::request::Breaks;
+pub use crate::tty::Size;
 pub use inventory::{Inventory, Manager, Package, Space, System};
 pub use layers::{KeptLayer, LayerPoint, Layers, FAILED, LAYER_DIR, NEW_LAYERS_DIR, USR_CHANGES};
 
@@ -45,6 +46,7 @@ pub const BREAK_DIR: &str = "break";
 
 const KIND_MESSAGE: u8 = 0;
 const KIND_LOG: u8 = 1;
+const KIND_TERMINAL: u8 = 2;
 
 /// Everything that an agent must know beside the steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +77,9 @@ pub struct Session {
     pub python_signals: bool,
     /// The user's `break=` settings.
     pub breaks: Breaks,
+    /// The terminal that a shell gets; `None`: there is none.
+    #[serde(default)]
+    pub terminal: Option<Terminal>,
     /// If a step fails, what there is of the image becomes this disk in the
     /// output directory.
     #[serde(default)]
@@ -94,6 +99,15 @@ pub struct Session {
     pub reproducible: Option<Reproducible>,
     /// What is done, in order.
     pub steps: Vec<Step>,
+}
+
+/// A terminal of the caller's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminal {
+    /// Its size now.
+    pub size: Size,
+    /// `TERM`, if it is set.
+    pub name: Option<OsString>,
 }
 
 /// A directory of the image cache that belongs to one build.
@@ -118,6 +132,11 @@ pub enum ToAgent {
     Run {
         /// The session.
         session: Box<Session>,
+    },
+    /// The terminal has this size now.
+    Resized {
+        /// The size.
+        size: Size,
     },
 }
 
@@ -165,6 +184,10 @@ pub enum FromAgent {
         /// Wall time of keeping it.
         seconds: f64,
     },
+    /// A shell has the terminal from now on.
+    ShellStarted,
+    /// It has it no more.
+    ShellEnded,
     /// A step ended well.
     StepFinished {
         /// Its index in the session.
@@ -231,6 +254,8 @@ pub enum Frame<M> {
     Message(M),
     /// Bytes for the log; lines may be cut anywhere.
     Log(Vec<u8>),
+    /// Bytes from the caller's terminal, or for it.
+    Terminal(Vec<u8>),
 }
 
 /// Writes a message as one frame.
@@ -247,6 +272,14 @@ pub fn send<M: Serialize>(stream: &mut impl Write, message: &M) -> io::Result<()
 /// Whatever the stream gives.
 pub fn send_log(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     write_frame(stream, KIND_LOG, bytes)
+}
+
+/// Writes bytes of a terminal as one frame.
+///
+/// # Errors
+/// Whatever the stream gives.
+pub fn send_terminal(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    write_frame(stream, KIND_TERMINAL, bytes)
 }
 
 fn write_frame(stream: &mut impl Write, kind: u8, body: &[u8]) -> io::Result<()> {
@@ -283,6 +316,7 @@ pub fn receive<M: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option
             .map(|message| Some(Frame::Message(message)))
             .map_err(|error| invalid(error.to_string())),
         KIND_LOG => Ok(Some(Frame::Log(body))),
+        KIND_TERMINAL => Ok(Some(Frame::Terminal(body))),
         kind => Err(invalid(format!("frame of unknown kind {kind}"))),
     }
 }
@@ -349,59 +383,4 @@ fn read_head(stream: &mut impl Read, head: &mut [u8; 5]) -> io::Result<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frames_survive_the_stream() {
-        let mut stream = Vec::new();
-        send(&mut stream, &FromAgent::StepStarted { index: 3 }).unwrap();
-        send_log(&mut stream, b"\xff\x00line\n").unwrap();
-        let mut reader = stream.as_slice();
-        let first: Option<Frame<FromAgent>> = receive(&mut reader).unwrap();
-        assert_eq!(
-            first,
-            Some(Frame::Message(FromAgent::StepStarted { index: 3 }))
-        );
-        let second: Option<Frame<FromAgent>> = receive(&mut reader).unwrap();
-        assert_eq!(second, Some(Frame::Log(b"\xff\x00line\n".to_vec())));
-        assert_eq!(receive::<FromAgent>(&mut reader).unwrap(), None);
-    }
-
-    #[test]
-    fn frames_can_arrive_in_any_pieces() {
-        let mut stream = Vec::new();
-        send_log(&mut stream, b"one").unwrap();
-        send(&mut stream, &FromAgent::Finished).unwrap();
-        let mut decoder = Decoder::default();
-        let mut frames = Vec::new();
-        for byte in stream {
-            decoder.push(&[byte]);
-            while let Some(frame) = decoder.next_frame::<FromAgent>().unwrap() {
-                frames.push(frame);
-            }
-        }
-        assert_eq!(
-            frames,
-            [
-                Frame::Log(b"one".to_vec()),
-                Frame::Message(FromAgent::Finished)
-            ]
-        );
-        assert!(decoder.is_empty());
-        decoder.push(b"\xff\xff\xff\xff\x00");
-        assert!(decoder.next_frame::<FromAgent>().is_err());
-    }
-
-    #[test]
-    fn garbage_and_cut_frames_are_errors() {
-        for bytes in [
-            &b"\xff\xff\xff\xff\x00"[..],
-            &b"\x01\x00\x00\x00\x07x"[..],
-            &b"\x02\x00\x00\x00\x00{"[..],
-            &b"\x01\x00"[..],
-        ] {
-            assert!(receive::<FromAgent>(&mut &*bytes).is_err());
-        }
-    }
-}
+mod tests;

@@ -26,8 +26,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "blockdev",
             "helpers",
             "yaml",
+            "boot",
         ],
     ),
+    ("boot", &["appliance", "tty"]),
     (
         "driver",
         &[
@@ -40,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "elements",
             "blockdev",
             "helpers",
+            "tty",
         ],
     ),
     (
@@ -59,10 +62,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "agent",
         &[
-            "protocol", "plan", "blockdev", "output", "helpers", "seccomp",
+            "protocol", "plan", "blockdev", "output", "helpers", "seccomp", "tty",
         ],
     ),
-    ("protocol", &["plan", "request", "elements", "blockdev"]),
+    (
+        "protocol",
+        &["plan", "request", "elements", "blockdev", "tty"],
+    ),
     (
         "check",
         &[
@@ -81,6 +87,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("blockdev", &["yaml"]),
     ("helpers", &[]),
     ("seccomp", &[]),
+    ("tty", &[]),
     ("yaml", &[]),
     ("error", &[]),
 ];

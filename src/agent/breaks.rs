@@ -4,19 +4,22 @@
 //! before a phase outside it is split into words, after one it is ignored, in
 //! the target it is ignored too, and after an error it is shell code
 //! (`check_break` in `lib/common-functions`, `run_d_in_target` in
-//! `lib/img-functions`). A bash does the splitting and the evaluating.
+//! `lib/img-functions`). A bash does the splitting and the evaluating. Where the
+//! caller has a terminal, all of it happens there.
 
 use super::context::Context;
 use super::error::Error;
+use super::shell;
 use super::side;
 use super::spawn;
-use crate::protocol::{Breaks, FromAgent};
+use crate::protocol::FromAgent;
 
 /// Runs before and after a command what upstream prints around it.
 const CHECK_BREAK: &str = r#"
 set -e
 check_break() {
     printf '%s\n' "Starting debug shell. Exit to resume building." "At stage $1" >&2
+    [ -z "$_again" ] || printf '%s\n' "$_again" >&2
     shift
     "$@"
     echo Resuming >&2
@@ -25,7 +28,7 @@ run_in_target() {
     HOME=/root sudo -E chroot "$TMP_MOUNT_PATH" env -u TMPDIR -u VIRTUAL_ENV \
         PATH='$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' sh -c "$*"
 }
-_point=$1 _command=$2
+_point=$1 _command=$2 _again=${3-}
 "#;
 
 /// What a break runs.
@@ -60,27 +63,21 @@ impl At {
     }
 }
 
-/// Whether `break` lists the point: upstream matches `(,|^)POINT(,|$)` in each line.
-pub(crate) fn is_listed(breaks: &Breaks, point: &str) -> bool {
-    breaks
-        .names
-        .split([',', '\n'])
-        .any(|listed| listed == point)
-}
-
-/// Runs the break at `point`, if the user asked for it.
+/// Runs the break at `point`, if the user asked for it. `again` is a line for
+/// somebody at a terminal: what runs the hooks.
 ///
 /// # Errors
 /// The command fails: that ends the build, except after an error, which ends
 /// it anyhow, with the status of the hook.
-pub(crate) fn run(context: &mut Context, point: &str, at: At) -> Result<(), Error> {
-    if !is_listed(&context.breaks, point) {
+pub(crate) fn run(context: &mut Context, point: &str, at: At, again: &str) -> Result<(), Error> {
+    if !context.breaks.has(point) {
         return Ok(());
     }
     let command = context.breaks.command.clone();
-    // A failed build brings out nothing that hooks made; what the caller's own
-    // command makes is what the caller asked to see.
-    let before = match at.is_error() && command.is_some() {
+    // A failed build brings out nothing that hooks made; what the caller or the
+    // caller's own command makes is what the caller asked to see.
+    let asked = command.is_some() || context.terminal.is_some();
+    let before = match at.is_error() && asked {
         true => Some(side::listings(&context.scratch)?),
         false => None,
     };
@@ -89,26 +86,36 @@ pub(crate) fn run(context: &mut Context, point: &str, at: At) -> Result<(), Erro
         .args(["-c".to_owned(), format!("{CHECK_BREAK}{}", at.script())])
         .args(["bash", point])
         .args([command.unwrap_or_else(|| "bash".to_owned())]);
-    context.log.send(&FromAgent::BreakStarted {
-        point: point.to_owned(),
-    })?;
-    let outcome = spawn::run(&mut context.log, &invocation, |_, _| Ok(()))?;
-    context.log.send(&FromAgent::BreakEnded)?;
+    let status = match context.terminal {
+        Some(_) => {
+            let invocation = invocation.args([again]);
+            shell::at_terminal(context, &format!("at {point}"), &invocation)?
+        }
+        None => {
+            context.log.send(&FromAgent::BreakStarted {
+                point: point.to_owned(),
+            })?;
+            let outcome = spawn::run(&mut context.log, &invocation, |_, _| Ok(()))?;
+            context.log.send(&FromAgent::BreakEnded)?;
+            outcome.status
+        }
+    };
     if let Some(before) = before {
         side::bring_new(context, &before)?;
     }
-    if outcome.status == 0 || at.is_error() {
+    if status == 0 || at.is_error() {
         return Ok(());
     }
     Err(Error::Break {
         point: point.to_owned(),
-        status: outcome.status,
+        status,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Breaks;
 
     #[test]
     fn points_are_matched_whole() {
@@ -127,11 +134,7 @@ mod tests {
             ("before-root x", false),
             (" before-root", false),
         ] {
-            assert_eq!(
-                is_listed(&breaks(names), "before-root"),
-                listed,
-                "{names:?}"
-            );
+            assert_eq!(breaks(names).has("before-root"), listed, "{names:?}");
         }
     }
 

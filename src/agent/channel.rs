@@ -5,13 +5,15 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 
 use crate::error::tell;
 use crate::protocol::{self, Frame, FromAgent, Session, ToAgent, VERSION};
+
+use super::terminal::{Keyboard, Typist};
 
 /// Names the descriptor of the connected stream socket.
 pub(crate) const FD_VARIABLE: &str = "SAFEDIB_CHANNEL_FD";
@@ -26,11 +28,12 @@ impl Channel {
     /// Takes the descriptor that [`FD_VARIABLE`] names and greets the driver.
     ///
     /// Returns the channel and what its reader thread receives: at most one
-    /// session. The thread ends the whole process when the driver is gone.
+    /// session, and what is typed. The thread ends the whole process when the
+    /// driver is gone.
     ///
     /// # Errors
     /// No such variable or descriptor, or whatever the stream gives.
-    pub(crate) fn open() -> io::Result<(Channel, Receiver<Session>)> {
+    pub(crate) fn open() -> io::Result<(Channel, Receiver<Session>, Keyboard)> {
         let number: RawFd = std::env::var(FD_VARIABLE)
             .ok()
             .and_then(|value| value.parse().ok())
@@ -44,27 +47,14 @@ impl Channel {
         protocol::send(&mut stream, &FromAgent::Hello { version: VERSION })?;
         let reader = stream.try_clone()?;
         let (sender, sessions) = mpsc::channel();
+        let (typist, keyboard) = Keyboard::pair()?;
         thread::spawn(move || {
-            let mut reader = reader;
-            while let Ok(Some(Frame::Message(message))) = protocol::receive(&mut reader) {
-                match message {
-                    ToAgent::Hello { version } if version == VERSION => {}
-                    ToAgent::Hello { version } => {
-                        tell!("agent: driver speaks version {version}, this is {VERSION}");
-                        break;
-                    }
-                    ToAgent::Run { session } => {
-                        if sender.send(*session).is_err() {
-                            break;
-                        }
-                    }
-                }
-            }
+            receive(reader, &sender, &typist);
             // Without a driver nobody wants the build: hooks end with us, as
             // we are what the appliance's init waits for.
             process::exit(i32::from(!FINISHED.load(Ordering::SeqCst)));
         });
-        Ok((Channel(stream), sessions))
+        Ok((Channel(stream), sessions, keyboard))
     }
 
     /// A channel that is given, for tests.
@@ -84,9 +74,35 @@ impl Channel {
         protocol::send(&mut self.0, message)
     }
 
+    /// Sends what a terminal shows.
+    pub(crate) fn terminal(&mut self, bytes: &[u8]) -> io::Result<()> {
+        protocol::send_terminal(&mut self.0, bytes)
+    }
+
     /// Sends log text.
     pub(crate) fn log(&mut self, bytes: &[u8]) -> io::Result<()> {
         protocol::send_log(&mut self.0, bytes)
+    }
+}
+
+/// Hands on what the driver says, until it hangs up.
+fn receive(mut reader: UnixStream, sessions: &Sender<Session>, typist: &Typist) {
+    while let Ok(Some(frame)) = protocol::receive(&mut reader) {
+        match frame {
+            Frame::Message(ToAgent::Hello { version }) if version == VERSION => {}
+            Frame::Message(ToAgent::Hello { version }) => {
+                tell!("agent: driver speaks version {version}, this is {VERSION}");
+                return;
+            }
+            Frame::Message(ToAgent::Run { session }) => {
+                if sessions.send(*session).is_err() {
+                    return;
+                }
+            }
+            Frame::Message(ToAgent::Resized { size }) => typist.resized(size),
+            Frame::Terminal(bytes) => typist.typed(bytes),
+            Frame::Log(_) => return,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::lane::Lane;
 use super::layers::Keeper;
 use super::output::Log;
 use super::spawn::{self, Invocation};
+use super::terminal::Terminal;
 use super::variables::Variables;
 use crate::blockdev::state::State;
 use crate::blockdev::Layout;
@@ -32,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) output_dir: PathBuf,
     /// Debug breaks.
     pub(crate) breaks: Breaks,
+    /// What shells are shown at; `None`: they read standard input.
+    pub(crate) terminal: Option<Terminal>,
     /// Where files that hooks make in the caller's directories are seen.
     pub(crate) scratch: Vec<PathBuf>,
     /// Size of the disk in KiB, once the tree has been measured.

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::error::Error;
 use super::{
     clamp, device_hooks, disks, drive, finalise, handoff, hooks, inventory, layers, measure, merge,
-    mounts, pack, resolv, side, split, stray, target,
+    mounts, pack, resolv, shell, side, split, stray, target,
 };
 use crate::blockdev::devices::bare::RootFilesystem;
 use crate::plan::Step;
@@ -104,6 +104,11 @@ pub(crate) fn execute(context: &mut Context, step: Step) -> Result<(), Error> {
         Step::RenewResolvConf => resolv::renew(context),
         Step::ReadDrive { cache } => drive::read(context, &cache),
         Step::WriteDrive => drive::write(context),
+        Step::OpenShell {
+            phase,
+            location,
+            before,
+        } => shell::open(context, phase, location, before),
         Step::CollectSideFiles {
             directory,
             name,

@@ -32,6 +32,8 @@ pub(crate) enum Error {
     Tool { program: String, status: i32 },
     #[error("the debug command at {point} ended with status {status}")]
     Break { point: String, status: i32 },
+    #[error("there is no terminal for a shell")]
+    NoTerminal,
     #[error("no root.d hook left anything in the target")]
     NotDeployed,
     #[error("two elements have the hook {}", .0.display())]

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,8 @@ use super::context::Context;
 use super::error::Error;
 use super::output::Log;
 use super::spawn::{self, HookEvent, Invocation, Outcome};
-use super::{device_hooks, devices, mounts, paths};
+use super::variables::TARGET_PATH;
+use super::{device_hooks, devices, mounts, paths, shell};
 use crate::plan::{DeviceLine, Location, Phase};
 use crate::protocol::FromAgent;
 
@@ -48,10 +49,13 @@ pub(crate) fn run_device_hooks(context: &mut Context, line: DeviceLine) -> Resul
 }
 
 fn run_outside(context: &mut Context, phase: Phase, line: Option<DeviceLine>) -> Result<(), Error> {
+    let runner = shell::runner(context, phase, Location::Outside);
+    let again = |when: &str| format!("This runs its hooks{when}: {runner}");
     breaks::run(
         context,
         &format!("before-{}", phase.name()),
         At::BeforeOutside,
+        &again(""),
     )?;
     let directory = context.hooks().join(phase.directory());
     if directory.is_dir() {
@@ -67,8 +71,11 @@ fn run_outside(context: &mut Context, phase: Phase, line: Option<DeviceLine>) ->
         match line {
             Some(line) => run_capturing(context, phase, &invocation, line)?,
             None => {
-                let outcome = run_parts(context, phase, &invocation)?;
-                check(context, phase, outcome)?;
+                let ran = run_parts(context, phase, &invocation)?;
+                if let Err(failed) = check(context, phase, ran) {
+                    shell::after_failure(context, phase, Location::Outside, &failed, None)?;
+                    return Err(failed);
+                }
             }
         }
     }
@@ -76,6 +83,7 @@ fn run_outside(context: &mut Context, phase: Phase, line: Option<DeviceLine>) ->
         context,
         &format!("after-{}", phase.name()),
         At::AfterOutside,
+        &again(" again"),
     )
 }
 
@@ -103,26 +111,29 @@ fn run_capturing(
     let mut ran = run_parts(context, phase, &invocation.clone().capture())?;
     if ran.outcome.status != 0 {
         ran.outcome.status = 1;
-        let failed = check(context, phase, ran);
-        breaks::run(context, "after-error", At::ErrorOutside)?;
-        return failed;
+        let Err(failed) = check(context, phase, ran) else {
+            return Ok(());
+        };
+        let location = Location::Outside;
+        let again = once_more(context, phase, location, &failed);
+        breaks::run(context, "after-error", At::ErrorOutside, &again)?;
+        look(context, phase, location, &failed)?;
+        return Err(failed);
     }
     device_hooks::take_line(context, &ran.outcome.stdout, line)
 }
 
 fn run_in_target_tree(context: &mut Context, phase: Phase) -> Result<(), Error> {
-    let hooks = context.hooks();
-    if !hooks.join(phase.directory()).is_dir() {
+    if !context.hooks().join(phase.directory()).is_dir() {
         return Ok(());
     }
-    let bound = context.target().join(IN_TARGET);
-    fs::create_dir(&bound).map_err(Error::io("create", &bound))?;
-    let runner = hooks.join("dib-run-parts");
-    let source = Path::new(paths::LIB).join("dib-run-parts");
-    fs::copy(&source, &runner).map_err(Error::io("write", &runner))?;
-    mounts::bind_read_only(&hooks, &bound).map_err(Error::io("bind the hooks to", &bound))?;
+    let bound = bind(context)?;
+    let location = Location::InTarget;
+    let runner = shell::runner(context, phase, location);
+    let again = |when: &str| format!("This runs its hooks{when}: {runner}");
 
-    breaks::run(context, &format!("before-{}", phase.name()), At::InTarget)?;
+    let before = format!("before-{}", phase.name());
+    breaks::run(context, &before, At::InTarget, &again(""))?;
     let done = done(context, phase)?.join(" ");
     let command = format!(
         "/{IN_TARGET}/dib-run-parts{}{done} /{IN_TARGET}/{}",
@@ -132,17 +143,87 @@ fn run_in_target_tree(context: &mut Context, phase: Phase) -> Result<(), Error> 
     let invocation = in_target(context, OsStr::new(&command));
     let ran = run_parts(context, phase, &invocation)?;
     if let Err(failed) = check(context, phase, ran) {
-        let at = match context.breaks.outside_target {
-            true => At::ErrorOutside,
-            false => At::ErrorInTarget,
+        let (at, from) = match context.breaks.outside_target {
+            true => (At::ErrorOutside, Location::Outside),
+            false => (At::ErrorInTarget, location),
         };
-        breaks::run(context, "after-error", at)?;
+        let again = once_more(context, phase, from, &failed);
+        breaks::run(context, "after-error", at, &again)?;
+        look(context, phase, location, &failed)?;
         return Err(failed);
     }
-    breaks::run(context, &format!("after-{}", phase.name()), At::InTarget)?;
+    let after = format!("after-{}", phase.name());
+    breaks::run(context, &after, At::InTarget, &again(" again"))?;
+    unbind(&bound)
+}
 
-    mounts::detach(&bound).map_err(Error::io("unmount", &bound))?;
-    remove_directory(&bound)
+/// Shows the target the hooks tree, at [`IN_TARGET`], with what runs hooks there.
+///
+/// # Errors
+/// Whatever the filesystem gives.
+pub(crate) fn bind(context: &mut Context) -> Result<PathBuf, Error> {
+    let hooks = context.hooks();
+    let bound = context.target().join(IN_TARGET);
+    fs::create_dir(&bound).map_err(Error::io("create", &bound))?;
+    let runner = hooks.join("dib-run-parts");
+    let source = Path::new(paths::LIB).join("dib-run-parts");
+    fs::copy(&source, &runner).map_err(Error::io("write", &runner))?;
+    mounts::bind_read_only(&hooks, &bound).map_err(Error::io("bind the hooks to", &bound))?;
+    Ok(bound)
+}
+
+/// Takes away what [`bind`] has shown.
+///
+/// # Errors
+/// Whatever the filesystem gives.
+pub(crate) fn unbind(bound: &Path) -> Result<(), Error> {
+    mounts::detach(bound).map_err(Error::io("unmount", bound))?;
+    remove_directory(bound)
+}
+
+/// The hooks tree as a process sees it, in the target while it is bound there.
+pub(crate) fn seen_from(context: &Context, location: Location) -> PathBuf {
+    match location {
+        Location::Outside => context.hooks(),
+        Location::InTarget => Path::new("/").join(IN_TARGET),
+    }
+}
+
+/// Opens a shell where a hook has failed, unless the break before was one.
+fn look(
+    context: &mut Context,
+    phase: Phase,
+    location: Location,
+    failed: &Error,
+) -> Result<(), Error> {
+    let listed = context.breaks.has("after-error");
+    match listed && context.breaks.command.is_none() {
+        true => Ok(()),
+        false => shell::after_failure(context, phase, location, failed, None),
+    }
+}
+
+/// What tells somebody outside, or in the target, how the failed hook of a phase
+/// is run again, with the environment of hooks.
+fn once_more(context: &Context, phase: Phase, from: Location, failed: &Error) -> String {
+    let Error::Hook {
+        hook: Some(hook), ..
+    } = failed
+    else {
+        return String::new();
+    };
+    let only = format!("RUN_PARTS_REGEX='^{hook}$'");
+    let runner = shell::runner(context, phase, phase.location());
+    let line = match phase.location() == from {
+        true => format!("{only} {runner}"),
+        // What the target's environment is made of when a hook is run.
+        false => {
+            let target = shell::quoted(&context.target());
+            let path = TARGET_PATH.trim_start_matches("$PATH:");
+            format!("HOME=/root sudo -E chroot {target} env PATH={path} {only} {runner}")
+        }
+    };
+    format!("This runs the hook again: {line}")
 }
 
 /// `sh -c COMMAND` in the target (upstream `run_in_target`).
@@ -173,7 +254,12 @@ pub(crate) fn install_packages(context: &mut Context, packages: &[String]) -> Re
         last: Some("install-packages".to_owned()),
         marker: None,
     };
-    check(context, Phase::Install, ran)
+    let phase = Phase::Install;
+    let checked = check(context, phase, ran);
+    if let Err(failed) = &checked {
+        shell::after_failure(context, phase, Location::InTarget, failed, Some(&command))?;
+    }
+    checked
 }
 
 /// What dib-run-parts did.
@@ -201,10 +287,7 @@ fn run_parts(context: &mut Context, phase: Phase, invocation: &Invocation) -> Re
             _ => Ok(()),
         }
     })?;
-    let directory = match phase.location() {
-        Location::Outside => context.hooks().join(phase.directory()),
-        Location::InTarget => Path::new("/").join(IN_TARGET).join(phase.directory()),
-    };
+    let directory = seen_from(context, phase.location()).join(phase.directory());
     let marker = last
         .as_ref()
         .map(|name| format!("dib-run-parts Running {}/{name}", directory.display()));

@@ -50,12 +50,14 @@ mod output;
 mod pack;
 pub mod paths;
 mod resolv;
+mod shell;
 pub mod shims;
 mod side;
 mod spawn;
 mod split;
 mod stray;
 mod target;
+mod terminal;
 mod variables;
 pub mod vm;
 
@@ -65,17 +67,18 @@ use error::Error;
 use lane::{Failed, Lane};
 use layers::Keeper;
 use output::Log;
+use terminal::{Keyboard, Terminal};
 use variables::Variables;
 
 /// Runs an agent: to the end of its session, or of its driver.
 ///
 /// The exit status is 0 when the driver has been told how the session ended.
 pub fn main() -> ExitCode {
-    let result = Channel::open().and_then(|(channel, sessions)| {
+    let result = Channel::open().and_then(|(channel, sessions, keyboard)| {
         let session = sessions
             .recv()
             .map_err(|_| io::Error::new(io::ErrorKind::UnexpectedEof, "no session came"))?;
-        let (mut log, end) = serve(Log::new(channel)?, session);
+        let (mut log, end) = serve(Log::new(channel)?, keyboard, session);
         log.flush().map_err(io::Error::other)?;
         log.into_channel().finish(&end)
     });
@@ -89,7 +92,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Executes a session; how it ended, for the driver.
-fn serve(log: Log, session: Session) -> (Log, FromAgent) {
+fn serve(log: Log, keyboard: Keyboard, session: Session) -> (Log, FromAgent) {
     session.syntax.speak();
     let mut variables = Variables::new(session.environment);
     variables.set("TMP_BUILD_DIR", &session.build_dir);
@@ -112,6 +115,9 @@ fn serve(log: Log, session: Session) -> (Log, FromAgent) {
         image_dir: session.image_dir,
         output_dir: session.output_dir,
         breaks: session.breaks,
+        terminal: session
+            .terminal
+            .map(|terminal| Terminal::new(keyboard, terminal)),
         scratch: session.scratch,
         size_kib: None,
         trees: BTreeMap::new(),

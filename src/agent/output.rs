@@ -141,6 +141,11 @@ impl Log {
         self.channel.log(bytes).map_err(Error::Channel)
     }
 
+    /// Forwards what a terminal shows, which is no part of the log.
+    pub(crate) fn terminal(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.channel.terminal(bytes).map_err(Error::Channel)
+    }
+
     /// Prints a line of our own, after all that has been printed before.
     pub(crate) fn say(&mut self, text: impl AsRef<str>) -> Result<(), Error> {
         self.flush()?;

@@ -85,6 +85,12 @@ impl Invocation {
         self
     }
 
+    /// Sets a variable of its environment.
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
     /// Keeps what it prints on standard output, beside logging it.
     pub(crate) fn capture(mut self) -> Self {
         self.capture = true;
@@ -123,11 +129,8 @@ impl Invocation {
         events: Option<&OwnedFd>,
         replies: Option<&OwnedFd>,
     ) -> io::Result<Child> {
-        let mut command = Command::new(&self.program);
+        let mut command = self.command()?;
         command
-            .args(&self.arguments)
-            .env_clear()
-            .envs(&self.environment)
             .stdout(Stdio::from(stdout))
             .stderr(Stdio::from(stderr));
         for (variable, descriptor) in [(HOOK_EVENTS, events), (HOOK_REPLIES, replies)] {
@@ -136,6 +139,36 @@ impl Invocation {
                 command.env(variable, descriptor.as_raw_fd().to_string());
             }
         }
+        command.spawn()
+    }
+
+    /// Starts it in a session of its own with this terminal.
+    pub(crate) fn spawn_at(&self, terminal: OwnedFd) -> io::Result<Child> {
+        let mut command = self.command()?;
+        command
+            .stdin(Stdio::from(terminal.try_clone()?))
+            .stdout(Stdio::from(terminal.try_clone()?))
+            .stderr(Stdio::from(terminal));
+        // SAFETY: only system calls between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                nix::unistd::setsid()?;
+                match libc::ioctl(0, libc::TIOCSCTTY, 0) {
+                    -1 => Err(io::Error::last_os_error()),
+                    _ => Ok(()),
+                }
+            });
+        }
+        command.spawn()
+    }
+
+    /// Everything but the standard descriptors.
+    fn command(&self) -> io::Result<Command> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.environment);
         let c_path = |path: &Path| CString::new(path.as_os_str().as_bytes());
         let root = self.root.as_deref().map(c_path).transpose()?;
         let cwd = c_path(&self.cwd)?;
@@ -154,10 +187,11 @@ impl Invocation {
                 Ok(())
             });
         }
-        command.spawn()
+        Ok(command)
     }
 
-    fn failed(&self) -> impl Fn(io::Error) -> Error {
+    /// The error of what keeps it from being started, or watched.
+    pub(crate) fn failed(&self) -> impl Fn(io::Error) -> Error {
         let program = self.program.to_string_lossy().into_owned();
         move |source| Error::Spawn {
             program: program.clone(),
@@ -283,10 +317,10 @@ pub(crate) fn run_tool(log: &mut Log, invocation: &Invocation) -> Result<Vec<u8>
     })
 }
 
-type Waiter = thread::JoinHandle<io::Result<ExitStatus>>;
+pub(crate) type Waiter = thread::JoinHandle<io::Result<ExitStatus>>;
 
 /// A thread that waits for the child, and a pipe that hangs up when it is done.
-fn wait_in_thread(mut child: Child) -> io::Result<(Drain, Waiter)> {
+pub(crate) fn wait_in_thread(mut child: Child) -> io::Result<(Drain, Waiter)> {
     let (done, hold) = Drain::pipe()?;
     let waiter = thread::spawn(move || {
         let status = child.wait();

@@ -45,7 +45,8 @@ pub(super) fn request(
     Ok(Some(request))
 }
 
-fn build(name: &str, request: &BuildRequest) -> ExitCode {
+/// Builds what a request asks for.
+pub(super) fn build(name: &str, request: &BuildRequest) -> ExitCode {
     if let Some(file) = &request.log.given {
         print(&format!("Output logs going to: {file}\n"));
     }

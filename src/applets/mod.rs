@@ -1,6 +1,7 @@
 //! Commands by the exact name that a user types: as `argv[0]` through a
 //! symlink, or as `safedib NAME`.
 
+mod boot;
 mod cache;
 mod check;
 mod dib_block_device;
@@ -12,6 +13,7 @@ mod doctor;
 mod element_info;
 mod install_links;
 mod plan;
+mod shell;
 mod virt_dib;
 
 use std::ffi::{OsStr, OsString};
@@ -41,7 +43,7 @@ struct Applet {
 }
 
 /// Every command, in the order of the help text.
-static APPLETS: [Applet; 13] = [
+static APPLETS: [Applet; 15] = [
     Applet {
         name: "disk-image-create",
         summary: "build disk images from elements",
@@ -100,6 +102,18 @@ static APPLETS: [Applet; 13] = [
         name: "check",
         summary: "tell what stands in the way of building with somebody's elements",
         run: check::run,
+        linked: false,
+    },
+    Applet {
+        name: "boot",
+        summary: "boot an image at this terminal, without writing to it",
+        run: boot::run,
+        linked: false,
+    },
+    Applet {
+        name: "shell",
+        summary: "open a shell in the middle of a build",
+        run: shell::run,
         linked: false,
     },
     Applet {

@@ -36,8 +36,6 @@ pub struct ApplianceSpec {
     /// The network leads to the cloud's metadata service, too. That of a machine
     /// does in any case: hooks there are root of their own kernel.
     pub metadata_service: bool,
-    /// The agent may read the caller's terminal (a debug break was asked for).
-    pub interactive: bool,
     /// Where what hooks write to `/usr` is seen by itself, if it is kept apart; it is
     /// not in a machine.
     pub usr_changes_at: Option<PathBuf>,

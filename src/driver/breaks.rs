@@ -1,4 +1,5 @@
-//! What a debug break leaves for the caller.
+//! Debug breaks and shells: the terminal that they get, and what they leave for
+//! the caller.
 
 use std::fs;
 use std::io;
@@ -6,11 +7,78 @@ use std::path::Path;
 
 use crate::appliance::Scratch;
 use crate::output::beneath::is_directory;
-use crate::protocol::BREAK_DIR;
+use crate::plan::{ApplianceKind, Location, Phase, Plan, PlannedStep, Step};
+use crate::protocol::{self, BREAK_DIR};
 use crate::report::LogWriter;
+use crate::request::{Breaks, BuildRequest};
+use crate::tty;
 
-/// Brings what `break_cmd` has made in the caller's directories there, from
-/// below `staging`; it replaces nothing.
+use super::Error;
+
+/// The terminal that shells of a build get; `None` if none is wanted, or none is there.
+pub(super) fn terminal(request: &BuildRequest) -> Option<protocol::Terminal> {
+    let Breaks {
+        names,
+        shell_on_failure,
+        ..
+    } = &request.breaks;
+    if names.is_empty() && !shell_on_failure && request.shell.is_none() {
+        return None;
+    }
+    Some(protocol::Terminal {
+        size: tty::Terminal::of_caller()?.size(),
+        name: std::env::var_os("TERM"),
+    })
+}
+
+/// Refuses a build that asks for a shell where nobody could be asked. A break in the
+/// namespace appliance is no such case: there it reads standard input, as upstream's do.
+///
+/// # Errors
+/// [`Error::NoTerminal`].
+pub(super) fn refuse(request: &BuildRequest, plan: &Plan) -> Result<(), Error> {
+    let breaks = &request.breaks;
+    let what = if request.shell.is_some() {
+        "a shell"
+    } else if breaks.shell_on_failure {
+        "--shell-on-failure"
+    } else if breaks.need_terminal()
+        && plan
+            .steps
+            .iter()
+            .any(|step| breaks_in_machine(breaks, step))
+    {
+        "a debug break in the microvm appliance"
+    } else {
+        return Ok(());
+    };
+    match tty::Terminal::of_caller() {
+        Some(_) => Ok(()),
+        None => Err(Error::NoTerminal { what }),
+    }
+}
+
+fn breaks_in_machine(breaks: &Breaks, planned: &PlannedStep) -> bool {
+    if planned.appliance != ApplianceKind::Microvm {
+        return false;
+    }
+    let phase = match planned.step {
+        Step::RunHooks { phase } => phase,
+        Step::RunDeviceHooks { .. } => Phase::BlockDevice,
+        _ => return false,
+    };
+    let mut points = vec![
+        format!("before-{}", phase.name()),
+        format!("after-{}", phase.name()),
+    ];
+    if phase.location() == Location::InTarget || phase == Phase::BlockDevice {
+        points.push("after-error".to_owned());
+    }
+    points.iter().any(|point| breaks.has(point))
+}
+
+/// Brings what a debug command or shell has made in the caller's directories there,
+/// from below `staging`; it replaces nothing.
 pub(super) fn bring(
     directories: impl Iterator<Item = Scratch>,
     staging: &Path,
@@ -34,8 +102,11 @@ pub(super) fn bring(
                 Err(_) => fs::rename(entry.path(), &to),
             };
             log.say(&match moved {
-                Ok(()) => format!("break_cmd has left {}", to.display()),
-                Err(error) => format!("Cannot bring out {} of break_cmd: {error}", to.display()),
+                Ok(()) => format!("The debug command has left {}", to.display()),
+                Err(error) => format!(
+                    "Cannot bring out {} of the debug command: {error}",
+                    to.display()
+                ),
             });
         }
     }

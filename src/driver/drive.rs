@@ -225,6 +225,7 @@ impl Drive {
             empty_tmpdir: false,
             python_signals: false,
             breaks: Default::default(),
+            terminal: None,
             rescue: None,
             scratch: Vec::new(),
             own_cache: None,

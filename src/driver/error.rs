@@ -97,6 +97,12 @@ pub enum Error {
     /// The agent speaks another version, or garbage.
     #[error("the agent in the appliance does not speak our protocol: {0}")]
     Protocol(String),
+    /// A shell is wanted where nobody could be asked.
+    #[error("there is no terminal for {what}: standard input is none")]
+    NoTerminal {
+        /// What wants it.
+        what: &'static str,
+    },
     /// A signal asked for the end.
     #[error("interrupted by {name}; {}", aftermath(story, left.as_deref()))]
     Interrupted {
@@ -231,6 +237,17 @@ impl Explain for Error {
                 "apt-get install qemu-user-static binfmt-support, which has the kernel run programs \
                  of {arch} in an emulator, or build on a machine of that architecture"
             )),
+            Error::NoTerminal { what } => Some(match *what {
+                "--shell-on-failure" => "leave --shell-on-failure out, or call it at a terminal: \
+                    break=after-error with break_cmd=COMMAND runs a command that asks nothing"
+                    .to_owned(),
+                what if what.starts_with("a debug break") => format!(
+                    "call it at a terminal, use {}, or break=after-error with a break_cmd that \
+                     asks nothing",
+                    Setting::Appliance("namespace")
+                ),
+                _ => "call it at a terminal".to_owned(),
+            }),
             Error::FileLimit { .. } => Some(Setting::larger_files()),
             Error::Failed(error) => error.hint(),
             Error::ApplianceDied { hint, .. } => Some(hint.clone()),

@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -14,6 +15,7 @@ use crate::plan::Phase;
 use crate::protocol::{self, Decoder, Failure, Frame, FromAgent, KeptLayer, Session, ToAgent};
 use crate::report::{LogWriter, Timings};
 
+use super::shell::Shell;
 use super::Error;
 
 /// Size of a read from the channel, bytes.
@@ -62,16 +64,19 @@ pub(super) fn run(
     on_layer: OnLayer,
 ) -> Result<Result<(), End>, Error> {
     let signals = block_signals()?;
+    let channel = running.channel();
     let mut follower = Follower {
         steps: session.steps.iter().map(ToString::to_string).collect(),
+        channel,
         log,
         timings,
         on_layer,
         step: 0,
         hook: None,
         greeted: false,
+        may_ask: session.terminal.is_some(),
+        shell: None,
     };
-    let channel = running.channel();
     let sent = protocol::send(
         &mut &*channel,
         &ToAgent::Hello {
@@ -93,20 +98,18 @@ pub(super) fn run(
     let mut buffer = vec![0u8; READ_SIZE];
     let mut begun = None;
     loop {
-        match wait(running, &signals, begun)? {
-            Woken::Signal(signal) => {
-                return Ok(Err(End::Signal {
-                    signal,
-                    step: follower.step,
-                    hook: follower.hook.take(),
-                }))
-            }
-            Woken::Early => continue,
+        match wait(running, &signals, begun, follower.shell.as_ref())? {
+            Woken::Signal(signal) => return Ok(Err(follower.signalled(signal))),
+            Woken::Terminal { keys } => match follower.relay(keys) {
+                Some(end) => return Ok(Err(end)),
+                None => continue,
+            },
             Woken::NoNetwork => {
                 return Ok(Err(End::Died {
                     step: follower.step,
                 }))
             }
+            Woken::Nothing => continue,
             Woken::Channel => {}
         }
         let count = match (&mut &*channel).read(&mut buffer) {
@@ -185,21 +188,33 @@ fn block_signals() -> Result<SignalFd, Error> {
 
 /// What there is to see to.
 enum Woken {
-    /// There may be something to read.
+    /// Not even a signal of ours: another one has ended the wait.
+    Nothing,
+    /// There is something to read.
     Channel,
+    /// Something was typed, if `keys`, or the terminal has another size.
+    Terminal {
+        keys: bool,
+    },
     Signal(Signal),
-    /// Nothing: a signal that is not one of ours has ended the wait.
-    Early,
     /// What carried the network has ended: hooks would fail one after the other.
     NoNetwork,
 }
 
 /// Waits for something to read, or a signal, or the deadline of a frame that has
 /// begun.
-fn wait(running: &dyn Running, signals: &SignalFd, begun: Option<Instant>) -> Result<Woken, Error> {
+fn wait(
+    running: &dyn Running,
+    signals: &SignalFd,
+    begun: Option<Instant>,
+    shell: Option<&Shell>,
+) -> Result<Woken, Error> {
     let watch = |fd| PollFd::new(fd, PollFlags::POLLIN);
     let mut watched = vec![watch(running.channel().as_fd()), watch(signals.as_fd())];
     watched.extend(running.network().map(watch));
+    let network = running.network().map(|_| 2);
+    let terminal = watched.len();
+    watched.extend(shell.into_iter().flat_map(Shell::watched).map(watch));
     let timeout = match begun {
         Some(begun) => FRAME_DEADLINE.saturating_sub(begun.elapsed()),
         None => Duration::MAX,
@@ -212,7 +227,7 @@ fn wait(running: &dyn Running, signals: &SignalFd, begun: Option<Instant>) -> Re
     ) {
         Ok(0) => check_frame(begun)?,
         Ok(_) => {}
-        Err(nix::errno::Errno::EINTR) => return Ok(Woken::Early),
+        Err(nix::errno::Errno::EINTR) => return Ok(Woken::Nothing),
         Err(errno) => {
             return Err(Error::Host {
                 what: "wait for the appliance".into(),
@@ -226,32 +241,75 @@ fn wait(running: &dyn Running, signals: &SignalFd, begun: Option<Instant>) -> Re
     };
     Ok(match signal_of(signals) {
         Some(signal) => Woken::Signal(signal),
+        // Who prints without end must not keep the keyboard waiting.
+        None if ready(terminal) => Woken::Terminal { keys: true },
+        None if ready(terminal.saturating_add(1)) => Woken::Terminal { keys: false },
         // A last word of the agent comes first.
-        None if ready(2) && !ready(0) => Woken::NoNetwork,
-        None => Woken::Channel,
+        None if network.is_some_and(ready) && !ready(0) => Woken::NoNetwork,
+        None if ready(0) => Woken::Channel,
+        None => Woken::Nothing,
     })
 }
 
 struct Follower<'a> {
     steps: Vec<String>,
+    channel: &'a UnixStream,
     log: &'a mut LogWriter,
     timings: &'a mut Timings,
     on_layer: OnLayer<'a>,
     step: usize,
     hook: Option<(Phase, String)>,
     greeted: bool,
+    /// Somebody has asked for a shell.
+    may_ask: bool,
+    shell: Option<Shell>,
 }
 
 impl Follower<'_> {
+    /// The end by a signal, here and now.
+    fn signalled(&mut self, signal: Signal) -> End {
+        End::Signal {
+            signal,
+            step: self.step,
+            hook: self.hook.take(),
+        }
+    }
+
+    /// Has the shell take what came from the terminal; how the session ends, if
+    /// it does.
+    fn relay(&mut self, keys: bool) -> Option<End> {
+        let shell = self.shell.as_mut()?;
+        match shell.relay(self.channel, keys) {
+            Ok(false) => None,
+            Ok(true) => Some(self.signalled(Signal::SIGINT)),
+            // Whoever sat there is gone.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                Some(self.signalled(Signal::SIGHUP))
+            }
+            Err(_) => Some(End::Died { step: self.step }),
+        }
+    }
+
     fn frame(&mut self, frame: Frame<FromAgent>) -> Result<Option<Result<(), End>>, Error> {
         let message = match frame {
             Frame::Log(bytes) => {
                 self.log.feed(&bytes);
                 return Ok(None);
             }
+            Frame::Terminal(bytes) => {
+                let Some(shell) = &self.shell else {
+                    return Err(Error::Protocol("no shell has the terminal".into()));
+                };
+                shell.show(&bytes)?;
+                return Ok(None);
+            }
             Frame::Message(message) => message,
         };
         self.timings.note(&message);
+        if message == FromAgent::ShellEnded {
+            // The view comes back to a terminal that is as it was.
+            self.shell = None;
+        }
         self.log.note(&message);
         if !self.greeted && !matches!(message, FromAgent::Hello { .. }) {
             return Err(Error::Protocol("no greeting".into()));
@@ -284,6 +342,13 @@ impl Follower<'_> {
             }
             FromAgent::LayerKept { layer, seconds } => {
                 (self.on_layer)(&layer, seconds, self.log);
+                None
+            }
+            FromAgent::ShellStarted if !self.may_ask => {
+                return Err(Error::Protocol("nobody has asked for a shell".into()))
+            }
+            FromAgent::ShellStarted => {
+                self.shell = Some(Shell::begin(self.channel, self.log)?);
                 None
             }
             FromAgent::Failed { failure } => Some(Err(End::Failed(failure))),

@@ -14,7 +14,8 @@ use crate::request::{BuildRequest, Generation, OutputFormat};
 
 use super::session::{self, End};
 use super::{
-    cleaned, downloads, drive, machine, own_binary, own_directories, room, Error, Workspace, INSIDE,
+    breaks, cleaned, downloads, drive, machine, own_binary, own_directories, room, Error,
+    Workspace, INSIDE,
 };
 
 /// Size of the medium for a disk whose size is not known before the tree is:
@@ -109,10 +110,6 @@ fn start(
         network: plan.network,
         metadata_service: plan.metadata_service,
         usr_changes_at: workspace.layers.is_some().then(|| USR_CHANGES.into()),
-        interactive: match stage.kind {
-            ApplianceKind::Microvm => request.breaks.need_terminal(),
-            ApplianceKind::Namespace => !request.breaks.names.is_empty(),
-        },
     };
     let agent = AgentCommand {
         binary: own_binary()?,
@@ -181,6 +178,7 @@ fn session(request: &BuildRequest, plan: &Plan, stage: &Stage, workspace: &Works
         empty_tmpdir: request.generation.generation == Generation::V0,
         python_signals: request.generation.generation >= Generation::V2,
         breaks: request.breaks.clone(),
+        terminal: breaks::terminal(request),
         rescue: rescue(request, plan),
         scratch: own_directories(request)
             .map(|scratch| scratch.collect_at)

@@ -17,7 +17,7 @@ use super::route::{Case, Route};
 use super::steps::{self, Parts};
 use super::storage::{storage, Storage};
 use super::{
-    old, outputs, reproducible, shares, tools, withheld, Abilities, Error, HookOutput,
+    old, outputs, reproducible, shares, shell, tools, withheld, Abilities, Error, HookOutput,
     PlannedOutput, PlannedStep, PlannedTool, Reproducible, Share,
 };
 
@@ -156,6 +156,10 @@ impl Plan {
             outputs: &outputs,
             collect_from: inputs.paths.collect_from.clone(),
         });
+        let (steps, outputs, hook_outputs) = match &request.shell {
+            None => (steps, outputs, outputs::hook_outputs(request, &set)),
+            Some(place) => (shell::end_with_shell(steps, place)?, Vec::new(), Vec::new()),
+        };
         let mut tools = tools::tools(request, &set, &outputs, &storage.layout, &route);
         tools.extend(tools::device_hook_tools(merged.hooks.values().flatten())?);
         Ok(Plan {
@@ -180,7 +184,7 @@ impl Plan {
                 .into_iter()
                 .chain(storage.messages)
                 .collect(),
-            hook_outputs: outputs::hook_outputs(request, &set),
+            hook_outputs,
             elements: set,
             outputs,
             steps,

@@ -29,6 +29,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A shell is wanted at a phase that this build does not have.
+    #[error("this build has no phase '{phase}', next to which a shell could be opened")]
+    NoSuchPlace {
+        /// The phase.
+        phase: String,
+    },
     /// What the namespace appliance cannot do, where the user wants no other.
     #[error("{0}")]
     Lack(#[from] Lack),
@@ -156,6 +162,11 @@ impl Explain for Error {
             Error::Request(error) => error.hint(),
             Error::BlockDeviceConfig { .. } => Some(
                 "DIB_BLOCK_DEVICE_CONFIG takes YAML text, or file:// and an absolute path".into(),
+            ),
+            Error::NoSuchPlace { .. } => Some(
+                "phases are root, extra-data, pre-install, install, post-install, post-root, \
+                 pre-finalise, finalise and cleanup (0.x and 1.x have no post-root and pre-finalise)"
+                    .into(),
             ),
             Error::Lack(_) => Some(format!(
                 "let the build choose ({}), or ask for a virtual machine ({})",

@@ -12,6 +12,7 @@ mod reproducible;
 mod rescue;
 mod route;
 mod shares;
+mod shell;
 mod stages;
 mod step;
 mod steps;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::blockdev::{Graph, Layout};
-use crate::elements::{HookCopy, Phase};
+use crate::elements::{HookCopy, Location, Phase};
 
 /// What a step needs of the appliance that runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -379,6 +379,15 @@ pub enum Step {
     /// Make the directory `home` of the helper drive equal to its copy, and
     /// bring the files beside that copy to the top of the drive.
     WriteDrive,
+    /// Open a shell at the caller's terminal, and wait for its end.
+    OpenShell {
+        /// The phase next to which.
+        phase: Phase,
+        /// Where it runs.
+        location: Location,
+        /// Before the phase's hooks rather than after them.
+        before: bool,
+    },
     /// Bring the files that hooks wrote beside the image, and that belong to
     /// its name, to `side/` in the output directory.
     CollectSideFiles {

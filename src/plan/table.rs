@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{Phase, Plan, PlannedStep, Step};
+use super::{Location, Phase, Plan, PlannedStep, Step};
 use crate::request::DRIVE_HOME;
 
 impl Display for Plan {
@@ -212,6 +212,10 @@ impl Display for Step {
             Step::AssembleDisk { .. } => f.write_str("assemble the disk from the trees"),
             Step::ReadDrive { .. } => f.write_str("read the helper drive"),
             Step::WriteDrive => f.write_str("write the helper drive"),
+            Step::OpenShell { location, .. } => f.write_str(match location {
+                Location::Outside => "open a shell outside the target",
+                Location::InTarget => "open a shell in the target",
+            }),
             Step::CollectSideFiles { name, .. } => write!(f, "collect files named {name}.*"),
         }
     }

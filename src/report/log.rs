@@ -243,6 +243,13 @@ impl LogWriter {
         self.flush();
     }
 
+    /// Ends a line that a hook left open, and writes everything: somebody else is
+    /// about to have the terminal.
+    pub fn flush_line(&mut self) {
+        self.close_line();
+        self.flush();
+    }
+
     /// Writes a line of the engine's own to the log file only: for what goes to
     /// standard error anyway.
     pub fn record(&mut self, text: &str) {

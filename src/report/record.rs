@@ -163,6 +163,8 @@ impl Record {
             FromAgent::Inventory { inventory } => self.inventory = Some((**inventory).clone()),
             FromAgent::BreakStarted { .. }
             | FromAgent::BreakEnded
+            | FromAgent::ShellStarted
+            | FromAgent::ShellEnded
             | FromAgent::Hello { .. }
             | FromAgent::Failed { .. }
             | FromAgent::Finished => {}

@@ -36,7 +36,8 @@ pub use resolve::resolve;
 pub use resolved::{
     ApplianceChoice, BaseElements, Breaks, BuildRequest, Checksums, HelperDrive, LayerOptions,
     LogOptions, MachineOptions, MachineReadable, MessageStyle, OutputFormat, ReportFile,
-    ReportKind, ReportOptions, SharePath, SizeOptions, TmpfsPolicy, DRIVE_CACHE, DRIVE_HOME,
+    ReportKind, ReportOptions, SharePath, ShellPlace, SizeOptions, TmpfsPolicy, DRIVE_CACHE,
+    DRIVE_HOME,
 };
 pub use yaml::yaml_map;
 

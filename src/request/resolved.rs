@@ -95,6 +95,8 @@ pub struct BuildRequest {
     pub metadata_service: bool,
     /// Debug breaks.
     pub breaks: Breaks,
+    /// Where the build ends with a shell; `None`: it does not.
+    pub shell: Option<ShellPlace>,
     /// Log output.
     pub log: LogOptions,
     /// `--appliance` or `DIB_APPLIANCE`.
@@ -353,6 +355,17 @@ pub struct SharePath {
     pub writable: bool,
 }
 
+/// Where a build ends with a shell in place of outputs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShellPlace {
+    /// The phase next to which, by its name in `break=`.
+    pub phase: String,
+    /// Before its hooks rather than after them.
+    pub before: bool,
+    /// Outside the target, also where hooks run in it.
+    pub outside: bool,
+}
+
 /// The debug breaks of a build (`break`, `break_cmd`, `break_outside_target`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaks {
@@ -362,9 +375,17 @@ pub struct Breaks {
     pub command: Option<String>,
     /// `break_outside_target` is set and not empty.
     pub outside_target: bool,
+    /// `--shell-on-failure`.
+    #[serde(default)]
+    pub shell_on_failure: bool,
 }
 
 impl Breaks {
+    /// Whether `break` lists the point: upstream matches `(,|^)POINT(,|$)` in each line.
+    pub fn has(&self, point: &str) -> bool {
+        self.names.split([',', '\n']).any(|listed| listed == point)
+    }
+
     /// Whether a break may ask somebody at a terminal. Only at `after-error` is
     /// `break_cmd` what runs, wherever the hook ran; elsewhere it can be bash.
     pub fn need_terminal(&self) -> bool {
@@ -402,6 +423,7 @@ mod tests {
                 names: names.into(),
                 command: command.map(str::to_owned),
                 outside_target: false,
+                shell_on_failure: false,
             };
             assert_eq!(breaks.need_terminal(), expected, "{names:?} {command:?}");
         }

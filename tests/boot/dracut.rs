@@ -55,7 +55,8 @@ fn a_ramdisk_of_dracut_boots_to_the_end_of_its_init() {
     eprintln!("dracut: built in {:?}", outcome.took);
     outcome.leaves(&["rd.d", "rd.initramfs", "rd.kernel"]);
     let line = format!("{LINE} ip=dhcp");
-    let mut guest = Guest::start(&mut machine(&run, "rd", 1536, &line));
+    let booted = machine(&run, "rd", 1536, &line);
+    let mut guest = Guest::start(&mut booted.command());
     // The element makes dracut trace its scripts to the console.
     for text in ["network ready", "ramdisk of dracut, 6."] {
         let found = guest.wait_for(text, INIT);

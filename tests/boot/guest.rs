@@ -1,11 +1,14 @@
 //! A machine that boots an image, and the talk with it over its serial console.
 
-use std::ffi::OsString;
+use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
+
+use crate::common::{Caller, Run};
 
 /// How long a system may take to its login prompt: two of them, emulated, on
 /// two busy processors.
@@ -30,52 +33,14 @@ const DEAD_ENDS: [&str; 8] = [
 /// No text that is waited for is longer, in bytes.
 const LONGEST: usize = 64;
 
-/// What starts the image.
-pub enum Firmware {
-    /// The machine's BIOS.
-    Bios,
-    /// OVMF, with no variables set: only the fallback loader can be found.
-    Efi,
-}
+/// Where OVMF is (Debian: ovmf).
+const OVMF: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 
-/// Where OVMF is, with its empty variables (Debian: ovmf).
-const OVMF: [&str; 2] = [
-    "/usr/share/OVMF/OVMF_CODE_4M.fd",
-    "/usr/share/OVMF/OVMF_VARS_4M.fd",
-];
-
-/// What qemu is called with: an emulated machine without a network, whose disk
-/// has sectors of `sector` bytes. Nothing is written to any file.
-pub fn qemu(image: &Path, format: &str, sector: u32, firmware: &Firmware) -> Command {
-    let mut command = Command::new("qemu-system-x86_64");
-    // graphics=off makes the BIOS and what it loads talk to the serial port, too.
-    command
-        .args(["-nodefaults", "-no-reboot", "-display", "none"])
-        .args(["-machine", "q35,accel=tcg,graphics=off"])
-        .args(["-smp", "2", "-m", "1024", "-vga", "std"])
-        .args(["-chardev", "stdio,id=console,signal=off"])
-        .args(["-serial", "chardev:console"])
-        .args(["-object", "rng-random,id=random,filename=/dev/urandom"])
-        .args(["-device", "virtio-rng-pci,rng=random"]);
-    if matches!(firmware, Firmware::Efi) {
-        for (unit, file) in OVMF.iter().enumerate() {
-            command.arg("-drive").arg(format!(
-                "if=pflash,unit={unit},format=raw,snapshot=on,file={file}"
-            ));
-        }
-    }
-    // Two commas are one within an option.
-    let image = image.to_string_lossy().replace(',', ",,");
-    command
-        .arg("-drive")
-        .arg(format!(
-            "if=none,id=disk,format={format},snapshot=on,cache=unsafe,file={image}"
-        ))
-        .arg("-device")
-        .arg(format!(
-            "virtio-blk-pci,drive=disk,logical_block_size={sector},physical_block_size={sector}"
-        ));
-    command
+/// `safedib boot`, which connects standard input and output with the console.
+pub fn boot(caller: &Caller, words: &[&str]) -> Run {
+    Run::new(caller, "safedib")
+        .args(["boot"])
+        .args(words.iter().copied())
 }
 
 /// A machine at its serial console; it ends with the value.
@@ -93,9 +58,11 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Starts what is at the other end of the console: [`qemu`].
+    /// Starts what is at the other end of the console: [`boot`].
     pub fn start(command: &mut Command) -> Guest {
         let directory = tempfile::tempdir_in("/var/tmp").expect("a directory for the machine");
+        let everybody = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(directory.path(), everybody).expect("a directory for everybody");
         let errors = directory.path().join("stderr");
         let file = std::fs::File::create(&errors).expect("a file for messages");
         let mut process = command
@@ -183,7 +150,11 @@ impl Guest {
         }
     }
 
-    fn send(&mut self, line: &str) -> Result<(), String> {
+    /// Types a line.
+    ///
+    /// # Errors
+    /// The machine takes no more.
+    pub fn send(&mut self, line: &str) -> Result<(), String> {
         let sent = writeln!(self.keys, "{line}").and_then(|()| self.keys.flush());
         sent.map_err(|error| self.stuck(&format!("cannot type '{line}': {error}")))
     }
@@ -222,6 +193,11 @@ impl Guest {
         }
     }
 
+    /// What the machine's own messages are so far: what `safedib boot` has chosen.
+    pub fn messages(&self) -> String {
+        fs::read_to_string(&self.errors).unwrap_or_default()
+    }
+
     /// An error with the end of the console and with what qemu says.
     fn stuck(&self, why: &str) -> String {
         let from = self.seen.len().saturating_sub(TAIL);
@@ -229,7 +205,7 @@ impl Guest {
             .chars()
             .filter(|c| *c == '\n' || !c.is_control())
             .collect();
-        let errors = std::fs::read_to_string(&self.errors).unwrap_or_default();
+        let errors = self.messages();
         format!("{why}\n--- end of the console\n{tail}\n--- messages of the machine\n{errors}")
     }
 }
@@ -248,10 +224,9 @@ fn find(bytes: &[u8], text: &str) -> Option<usize> {
         .position(|window| window == text.as_bytes())
 }
 
-/// The programs and files that are missing for [`qemu`].
-pub fn missing() -> Vec<OsString> {
-    let mut needed: Vec<PathBuf> = OVMF.iter().map(PathBuf::from).collect();
-    needed.push("/usr/bin/qemu-system-x86_64".into());
-    needed.retain(|path| !path.exists());
-    needed.into_iter().map(PathBuf::into_os_string).collect()
+/// The programs and files that are missing for [`boot`].
+pub fn missing() -> Vec<&'static str> {
+    let needed = [OVMF, "/usr/bin/qemu-system-x86_64", "/usr/bin/qemu-img"];
+    let gone = |path: &&str| !Path::new(path).exists();
+    needed.into_iter().filter(gone).collect()
 }

@@ -1,10 +1,10 @@
 //! The harness itself: a shell in the place of qemu, and disks without a system.
 
-use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::guest::{missing, qemu, Firmware, Guest};
+use crate::common::callers;
+use crate::guest::{boot, missing, Guest};
 
 /// A login program and a shell, with an echo as a terminal has and other
 /// people's messages between the lines.
@@ -70,13 +70,14 @@ fn a_disk_without_a_system_is_told_at_once() {
         eprintln!("no {missing:?} (scripts/setup installs them): not tested");
         return;
     }
-    let mut disk = tempfile::Builder::new().prefix("a,b").tempfile().unwrap();
-    disk.write_all(&vec![0; 1 << 20]).unwrap();
+    let caller = callers().swap_remove(0);
     for (firmware, text) in [
-        (Firmware::Bios, "No bootable device"),
-        (Firmware::Efi, "UEFI Interactive Shell"),
+        ("bios", "No bootable device"),
+        ("efi", "UEFI Interactive Shell"),
     ] {
-        let mut guest = Guest::start(&mut qemu(disk.path(), "raw", 512, &firmware));
+        let run = boot(&caller, &["--firmware", firmware, "a,b.raw"]);
+        std::fs::write(run.dir.join("a,b.raw"), vec![0; 1 << 20]).unwrap();
+        let mut guest = Guest::start(&mut run.command());
         let error = guest.log_in("devuser", "secret").unwrap_err();
         assert!(error.contains(&format!("'{text}' instead of")), "{error}");
     }

@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::common::{callers, copy_tree, tool, Caller, Run};
-use crate::guest::{missing, qemu, Firmware, Guest};
+use crate::guest::{self, missing, Guest};
 
 const USER: &str = "devuser";
 const PASSWORD: &str = "secret";
@@ -38,7 +38,8 @@ struct Image {
     name: &'static str,
     syntax: Syntax,
     words: &'static [&'static str],
-    firmware: Firmware,
+    /// The firmware that `safedib boot` is to choose.
+    firmware: &'static str,
     sector: u32,
     /// What `findmnt` says of each mount: point, device, type and label.
     mounts: &'static [&'static str],
@@ -51,7 +52,7 @@ fn first() -> Image {
         name: "mbr",
         syntax: Syntax::VirtDib,
         words: &["debian-minimal", "vm", "devuser", "keeper"],
-        firmware: Firmware::Bios,
+        firmware: "BIOS",
         sector: 512,
         mounts: &["/ /dev/vda1 ext4 cloudimg-rootfs"],
     }
@@ -73,7 +74,7 @@ fn others() -> Vec<Image> {
                 "--image-size",
                 "40",
             ],
-            firmware: Firmware::Efi,
+            firmware: "UEFI",
             sector: 512,
             mounts: &[
                 "/ /dev/mapper/vg-lv_root xfs img-rootfs",
@@ -86,7 +87,7 @@ fn others() -> Vec<Image> {
             name: "efi-4k",
             syntax: Syntax::DiskImageCreate,
             words: &["debian-minimal", "vm", "block-device-efi-4k"],
-            firmware: Firmware::Efi,
+            firmware: "UEFI",
             sector: 4096,
             mounts: &["/ /dev/vda3 ext4 cloudimg-rootfs", EFI_MOUNT],
         },
@@ -94,7 +95,7 @@ fn others() -> Vec<Image> {
             name: "efi",
             syntax: Syntax::DiskImageCreate,
             words: &["debian-minimal", "vm", "block-device-efi"],
-            firmware: Firmware::Efi,
+            firmware: "UEFI",
             sector: 512,
             mounts: &["/ /dev/vda3 ext4 cloudimg-rootfs", EFI_MOUNT],
         },
@@ -102,7 +103,7 @@ fn others() -> Vec<Image> {
             name: "gpt",
             syntax: Syntax::VirtDib,
             words: &["debian", "vm", "block-device-gpt"],
-            firmware: Firmware::Bios,
+            firmware: "BIOS",
             sector: 512,
             mounts: &["/ /dev/vda2 ext4 cloudimg-rootfs"],
         },
@@ -239,11 +240,15 @@ fn make(run: &Run, image: &Image) -> Result<(), String> {
 
 /// Boots what a build left, and compares what the system says of itself.
 fn boot(run: &Run, image: &Image) -> Result<(), String> {
-    let disk = run.dir.join("image.qcow2");
+    let disk = run.dir.join("image.qcow2").display().to_string();
     let begin = Instant::now();
-    let command = &mut qemu(&disk, "qcow2", image.sector, &image.firmware);
-    let mut guest = Guest::start(command);
+    let boot = guest::boot(run.caller(), &[&disk]);
+    let mut guest = Guest::start(&mut boot.command());
     guest.log_in(USER, PASSWORD)?;
+    let chosen = guest.messages();
+    if !chosen.contains(&format!("(qcow2): {}: ", image.firmware)) {
+        return Err(format!("not {}: {chosen}", image.firmware));
+    }
     eprintln!("{}: logged in after {:?}", image.name, begin.elapsed());
     guest.hush()?;
     for mount in image.mounts {
@@ -262,8 +267,8 @@ fn boot(run: &Run, image: &Image) -> Result<(), String> {
     expect(&sector, &image.sector.to_string())?;
     let firmware = guest.run("test -d /sys/firmware/efi && echo efi || echo bios")?;
     match image.firmware {
-        Firmware::Bios => expect(&firmware, "bios"),
-        Firmware::Efi => expect(&firmware, "efi"),
+        "BIOS" => expect(&firmware, "bios"),
+        _ => expect(&firmware, "efi"),
     }
 }
 

@@ -21,7 +21,7 @@ const AGENT: &str = "upstream-fixtures/cache/ironic-python-agent-13.0.0";
 const BOOT: Duration = Duration::from_secs(900);
 
 /// The journal goes to the console, where the agent's own lines are, too.
-const LINE: &str = "console=ttyS0 systemd.journald.forward_to_console=1";
+const LINE: &str = "systemd.journald.forward_to_console=1";
 
 /// Gives the target's pip the index and the certificates of this machine's.
 const PIP: &str = r#"#!/bin/bash
@@ -122,7 +122,8 @@ fn ironics_ramdisk_boots_to_the_start_of_its_service() {
 
     let begin = Instant::now();
     // It unpacks to more than a gigabyte of memory.
-    let mut guest = Guest::start(&mut machine(&run, "ipa", 3072, LINE));
+    let booted = machine(&run, "ipa", 3072, LINE);
+    let mut guest = Guest::start(&mut booted.command());
     // What systemd says once a service is started, and what that says itself.
     for text in [
         "Started ironic-python-agent.service",

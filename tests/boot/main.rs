@@ -1,7 +1,8 @@
 //! Images that boot: each is made from upstream's unmodified elements, as an
-//! ordinary user, and started in qemu; a login over the serial console asks the
-//! system what it runs from.
+//! ordinary user, and started by `safedib boot`; a login over the serial console
+//! asks the system what it runs from. And that command itself.
 
+mod command;
 #[path = "../common/mod.rs"]
 mod common;
 mod dracut;
@@ -10,4 +11,8 @@ mod harness;
 mod images;
 mod ipa;
 mod old;
+#[path = "../common/processes.rs"]
+mod processes;
+#[path = "../common/pty.rs"]
+mod pty;
 mod ramdisk;

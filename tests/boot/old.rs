@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crate::common::{callers, copy_tree, Run};
-use crate::guest::{missing, qemu, Firmware, Guest};
+use crate::guest::{boot, missing, Guest};
 use crate::images::{repository, surroundings};
 
 /// Upstream's elements of 1.28.0 (2017).
@@ -52,8 +52,9 @@ fn an_image_of_1_28_boots() {
         "{outcome}"
     );
     let begin = Instant::now();
-    let disk = run.dir.join("image.qcow2");
-    let mut guest = Guest::start(&mut qemu(&disk, "qcow2", 512, &Firmware::Bios));
+    let disk = run.dir.join("image.qcow2").display().to_string();
+    let booted = boot(&caller, &[&disk]);
+    let mut guest = Guest::start(&mut booted.command());
     let mut talk = || -> Result<(), String> {
         guest.log_in("devuser", "secret")?;
         eprintln!("1.28: logged in after {:?}", begin.elapsed());

@@ -1,11 +1,10 @@
 //! A ramdisk of upstream's unmodified `ramdisk` element, built and booted with
 //! its own kernel.
 
-use std::process::Command;
 use std::time::Duration;
 
 use crate::common::{callers, copy_tree, Run};
-use crate::guest::{missing, Guest};
+use crate::guest::{boot, missing, Guest};
 use crate::images::{repository, surroundings, UPSTREAM};
 
 /// How long the ramdisk may take to the end of its init: most of it is
@@ -24,27 +23,22 @@ const LAST: &str =
 const BRING: &str = "#!/bin/bash\nset -eu\necho 'brought along' > \"$TMP_MOUNT_PATH/brought\"\n";
 
 /// What tells a ramdisk its network card.
-pub const LINE: &str = "console=ttyS0 BOOTIF=01-52-54-00-12-34-56";
+pub const LINE: &str = "BOOTIF=01-52-54-00-12-34-56";
 
-/// An emulated machine that boots a ramdisk of a run, with a network that leads
-/// nowhere and `memory` MiB.
-pub fn machine(run: &Run, name: &str, memory: u32, line: &str) -> Command {
-    let mut command = Command::new("qemu-system-x86_64");
-    command
-        .args(["-nodefaults", "-no-reboot", "-display", "none"])
-        .args(["-machine", "q35,accel=tcg", "-smp", "2"])
-        .args(["-m", &memory.to_string()])
-        .args(["-chardev", "stdio,id=console,signal=off"])
-        .args(["-serial", "chardev:console"])
-        .args(["-object", "rng-random,id=random,filename=/dev/urandom"])
-        .args(["-device", "virtio-rng-pci,rng=random"])
-        .args(["-netdev", "user,id=net,restrict=on"])
-        .args(["-device", "virtio-net-pci,netdev=net,mac=52:54:00:12:34:56"])
-        .args(["-kernel", &format!("{name}.kernel")])
-        .args(["-initrd", &format!("{name}.initramfs")])
-        .args(["-append", line])
-        .current_dir(&run.dir);
-    command
+/// A machine that boots a ramdisk of a run, with a network that leads nowhere and
+/// `memory` MiB.
+pub fn machine(run: &Run, name: &str, memory: u32, line: &str) -> Run {
+    let (memory, kernel) = (memory.to_string(), format!("{name}.kernel"));
+    let kernel = run.dir.join(kernel).display().to_string();
+    let words = [
+        "--network",
+        "isolated",
+        "--memsize",
+        &memory,
+        "--append",
+        line,
+    ];
+    boot(run.caller(), &words).args([kernel])
 }
 
 #[test]
@@ -67,7 +61,8 @@ fn a_ramdisk_boots_with_its_own_kernel_to_the_end_of_its_init() {
     eprintln!("ramdisk: built in {:?}", outcome.took);
     outcome.leaves(&["rd.d", "rd.initramfs", "rd.kernel"]);
 
-    let mut guest = Guest::start(&mut machine(&run, "rd", 1536, LINE));
+    let booted = machine(&run, "rd", 1536, LINE);
+    let mut guest = Guest::start(&mut booted.command());
     for text in ["obtained the following from dhcp", "ramdisk of 6."] {
         let found = guest.wait_for(text, INIT);
         found.unwrap_or_else(|error| panic!("{error}"));

@@ -147,6 +147,11 @@ impl Run {
         Run::new(caller, "disk-image-create").args(["-n", "-t", formats, "-o", "image"])
     }
 
+    /// Who runs it.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Makes a path the caller's own.
     pub fn give(&self, path: &Path) {
         if let Caller::Other(user) = &self.caller {

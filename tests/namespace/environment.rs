@@ -37,7 +37,6 @@ pub fn spec() -> ApplianceSpec {
         helper_drive: None,
         network: false,
         metadata_service: false,
-        interactive: false,
         usr_changes_at: None,
     }
 }

@@ -64,9 +64,6 @@ pub enum Error {
         /// Why not.
         why: &'static str,
     },
-    /// A debug break needs a terminal.
-    #[error("the microvm appliance has no terminal for a debug break")]
-    Interactive,
     /// The machine ended before its agent spoke.
     #[error("the virtual machine did not start: {0}")]
     NotStarted(Death),
@@ -234,12 +231,6 @@ impl Explain for Error {
                 format!("install a kernel, on Debian: {}", self.mend()?)
             }
             Error::KernelUnreadable(_) => format!("run as root: {}", self.mend()?),
-            Error::Interactive => {
-                format!(
-                    "use {}, or break=after-error with a break_cmd that asks nothing",
-                    Setting::Appliance("namespace")
-                )
-            }
             Error::NotStarted(death) => return death.hint(),
             Error::Deadline { death, .. } => {
                 return Some(death.hint().unwrap_or_else(|| {

@@ -29,8 +29,11 @@ mod setup;
 use std::path::PathBuf;
 
 pub use accel::{Kvm, DEVICE as KVM_DEVICE};
+pub use cache::find_program;
 pub use disk::SIZE as SCRATCH_BYTES;
 pub use error::Error;
+pub use network::Network;
+pub use qemu::pass_descriptors;
 pub use requirements::{check, kvm, requirements, Requirement};
 pub use running::{start_watched, try_kvm};
 

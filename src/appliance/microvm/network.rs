@@ -28,7 +28,7 @@ pub(super) fn find() -> Result<PathBuf, Error> {
 
 /// passt. Dropping it ends it.
 #[derive(Debug)]
-pub(super) struct Network {
+pub struct Network {
     child: Child,
     process: OwnedFd,
     /// The end for qemu; closed once that has it.
@@ -38,13 +38,31 @@ pub(super) struct Network {
 impl Network {
     /// Starts passt with one end of a socket pair.
     pub(super) fn start() -> Result<Network, Error> {
+        Network::start_with(&["--no-dhcp"])
+    }
+
+    /// The same for a machine that asks for its address.
+    ///
+    /// # Errors
+    /// passt is missing, or does not start.
+    pub fn with_dhcp() -> Result<Network, Error> {
+        Network::start_with(&[])
+    }
+
+    /// The end for qemu, to be closed once that has it.
+    pub fn take_card(&mut self) -> Option<UnixStream> {
+        self.card.take()
+    }
+
+    fn start_with(more: &[&str]) -> Result<Network, Error> {
         let passt = find()?;
         let (card, theirs) = UnixStream::pair().map_err(Error::io("making a socket pair"))?;
         let mut command = Command::new(passt);
         command
             .args(["--foreground", "--quiet", "--stderr", "--no-map-gw"])
             .args(["-4", "-a", ADDRESS, "-n", "24", "-g", GATEWAY])
-            .args(["--no-dhcp", "-t", "none", "-u", "none"])
+            .args(["-t", "none", "-u", "none"])
+            .args(more)
             .args(["--fd", &theirs.as_raw_fd().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

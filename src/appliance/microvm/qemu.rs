@@ -188,7 +188,7 @@ pub(super) fn spawn(
 
 /// Passes descriptors on under their numbers, in a session of its own, because
 /// Ctrl-C is for the driver to handle, and ties the child's life to ours.
-pub(super) fn pass_descriptors(command: &mut Command, descriptors: &[RawFd]) {
+pub fn pass_descriptors(command: &mut Command, descriptors: &[RawFd]) {
     let descriptors = descriptors.to_vec();
     // SAFETY: only system calls on numbers and memory made before the fork.
     unsafe {

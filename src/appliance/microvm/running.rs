@@ -53,9 +53,6 @@ pub fn start_watched(
     janitor: &mut Janitor,
     say: &mut dyn FnMut(&str),
 ) -> Result<Box<dyn Running>, Error> {
-    if spec.interactive {
-        return Err(Error::Interactive);
-    }
     let place = place(spec)?;
     let mut starter = Starter::new(machine, janitor, say)?;
     let Choice { accel, why } = starter.choose(agent, &place)?;

@@ -228,7 +228,6 @@ mod tests {
             }],
             network: false,
             metadata_service: false,
-            interactive: false,
             usr_changes_at: None,
         };
         let agent = AgentCommand {

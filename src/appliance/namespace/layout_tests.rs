@@ -46,7 +46,6 @@ fn spec() -> ApplianceSpec {
         helper_drive: None,
         network: false,
         metadata_service: false,
-        interactive: false,
         usr_changes_at: None,
     }
 }

@@ -78,7 +78,7 @@ impl Sandbox {
 
         let (control, their_control) = pair()?;
         let (channel, their_channel) = pair()?;
-        let outer = spawn(agent, spec.interactive, &their_control, &their_channel)?;
+        let outer = spawn(agent, &their_control, &their_channel)?;
         let setup = Setup {
             mapping,
             layout,
@@ -266,12 +266,7 @@ fn read_event(control: &mut UnixStream) -> Option<Event> {
 }
 
 /// Executes `safedib sandbox-init` with two descriptors beside the standard ones.
-fn spawn(
-    agent: &AgentCommand,
-    interactive: bool,
-    control: &UnixStream,
-    channel: &UnixStream,
-) -> Result<Child, Error> {
+fn spawn(agent: &AgentCommand, control: &UnixStream, channel: &UnixStream) -> Result<Child, Error> {
     let passed = [control.as_raw_fd(), channel.as_raw_fd()];
     let mut command = Command::new(&agent.binary);
     command
@@ -279,12 +274,11 @@ fn spawn(
         .arg("sandbox-init")
         .arg(control.as_raw_fd().to_string());
     command.env_clear().current_dir("/");
-    if io::stdin().is_terminal() && !interactive {
+    // Shells get what is typed by way of the channel: no hook ever has the terminal.
+    if io::stdin().is_terminal() {
         command.stdin(Stdio::null());
     }
-    if !interactive {
-        command.stdout(Stdio::null());
-    }
+    command.stdout(Stdio::null());
     // SAFETY: fcntl and prctl are async-signal-safe and touch no memory of ours.
     unsafe {
         command.pre_exec(move || {

@@ -76,11 +76,11 @@ impl LogWriter {
         }
     }
 
-    /// Tells the view of an event. A debug break has the terminal for itself.
+    /// Tells the view of an event. A debug break or a shell has the terminal for itself.
     pub fn note(&mut self, event: &FromAgent) {
         match event {
-            FromAgent::BreakStarted { .. } => self.suspend_view(),
-            FromAgent::BreakEnded => self.resume_view(),
+            FromAgent::BreakStarted { .. } | FromAgent::ShellStarted => self.suspend_view(),
+            FromAgent::BreakEnded | FromAgent::ShellEnded => self.resume_view(),
             event => {
                 if let Some(live) = &self.live {
                     live.note(event);

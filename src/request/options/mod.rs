@@ -102,6 +102,8 @@ pub enum OptionId {
     Report,
     /// `--report-against`
     ReportAgainst,
+    /// `--shell-on-failure`
+    ShellOnFailure,
 }
 
 /// What giving an option more than once means.

@@ -112,4 +112,6 @@ options! {
         "write what the build did to FILE when it has ended, well or not: a page if that ends in .html, fields for programs if in .json, a bill of materials (CycloneDX) if in .cdx.json; may be repeated";
     ReportAgainst: None, Some("report-against"), Some("FILE"), None, Never, Last, "the .json report that this build replaces", true, Ours,
         "show in the report what differs from an earlier one, a .json";
+    ShellOnFailure: None, Some("shell-on-failure"), None, None, Never, Flag, "", true, Ours,
+        "when a hook fails, open a shell where it ran, with its environment; the build fails when the shell ends";
 }

@@ -16,7 +16,7 @@ const DEFAULT_MAX: u64 = 20 << 30;
 const DEFAULT_AGE: u64 = 24 * 60 * 60;
 /// Options that say how a build is made or shown, not what: with their values as
 /// words of their own.
-const OWN_WORDS: [(&str, bool); 8] = [
+const OWN_WORDS: [(&str, bool); 9] = [
     ("--cache", false),
     ("--cache-max", true),
     ("--cache-age", true),
@@ -25,6 +25,7 @@ const OWN_WORDS: [(&str, bool); 8] = [
     ("--no-progress", false),
     ("--report", true),
     ("--report-against", true),
+    ("--shell-on-failure", false),
 ];
 
 /// The options; `None` without `--cache`.

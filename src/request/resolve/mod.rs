@@ -216,8 +216,10 @@ fn freeze(
             names: text(variables::BREAK)?.unwrap_or_default(),
             command: text(variables::BREAK_CMD)?,
             outside_target: shell.bytes(variables::BREAK_OUTSIDE_TARGET).is_some(),
+            shell_on_failure: raw.has(OptionId::ShellOnFailure),
         },
         reports: reports::reports(raw, prepared.log.file.as_deref(), host)?,
+        shell: None,
         log: LogOptions {
             no_progress: raw.has(OptionId::NoProgress),
             ..prepared.log
