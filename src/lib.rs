@@ -5,6 +5,7 @@
 //! only ever point downwards; `tests/layering.rs` holds it):
 //!
 //! * [`applets`]: one file per command that a user types.
+//! * [`manual`]: help, man pages and completions, from one table for each command.
 //! * [`driver`]: a request becomes files; the one place where all parts meet.
 //! * [`appliance`]: starts an agent in isolation, and ends it.
 //! * [`agent`]: executes the steps of a plan inside an appliance.
@@ -45,6 +46,7 @@ pub mod elements;
 pub mod error;
 pub mod helpers;
 pub mod lint;
+pub mod manual;
 pub mod output;
 pub mod plan;
 pub mod protocol;

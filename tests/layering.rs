@@ -26,8 +26,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "blockdev",
             "helpers",
             "yaml",
+            "manual",
         ],
     ),
+    ("manual", &["request"]),
     (
         "driver",
         &[
