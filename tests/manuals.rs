@@ -70,13 +70,19 @@ fn a_page_that_is_not_current_is_named() {
         let check = run.args(["--check"]);
         check.run().failure(
             1,
-            &["not current: man7/safedib-variables.7 man1/safedib-plan.1", "\nhint: "],
+            &[
+                "not current: man7/safedib-variables.7 man1/safedib-plan.1",
+                "\nhint: ",
+            ],
         );
         assert!(!check.dir.join("man/man7/safedib-variables.7").exists());
         Run::new(&caller, "safedib")
             .args(["manual", "no-such-page"])
             .run()
-            .failure(1, &["manual does not know 'no-such-page'", " element-info "]);
+            .failure(
+                1,
+                &["manual does not know 'no-such-page'", " element-info "],
+            );
         let page = Run::new(&caller, "safedib").args(["manual", "safedib-plan"]);
         let page = page.run().success();
         assert!(page.stdout.contains(".TH SAFEDIB-PLAN 1 "), "{page}");
@@ -87,7 +93,9 @@ fn a_page_that_is_not_current_is_named() {
 fn committed_completions_are_current() {
     for shell in ["bash", "zsh", "fish"] {
         let script = tool(safedib().args(["completions", shell]));
-        let path = repository().join("completions").join(format!("safedib.{shell}"));
+        let path = repository()
+            .join("completions")
+            .join(format!("safedib.{shell}"));
         if writes() {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, &script).unwrap();
@@ -142,7 +150,9 @@ fn in_shell(shell: &str, script: &str) -> Vec<String> {
             .unwrap()
             .to_owned(),
     };
-    let completions = repository().join("completions").join(format!("safedib.{shell}"));
+    let completions = repository()
+        .join("completions")
+        .join(format!("safedib.{shell}"));
     let script = script.replace("COMPLETIONS", completions.to_str().unwrap());
     let mut shell = Command::new(shell);
     match shell.get_program().to_str() {
@@ -156,7 +166,7 @@ fn in_shell(shell: &str, script: &str) -> Vec<String> {
         .env_clear()
         .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
         .env("HOME", run.home())
-        .env("TERM", "dumb")
+        .env("TERM", "xterm")
         .env("DIB_ELEMENTS_DIR", run.elements())
         .stdin(std::process::Stdio::null());
     let said = tool(output);
@@ -164,23 +174,63 @@ fn in_shell(shell: &str, script: &str) -> Vec<String> {
 }
 
 /// A command line up to the cursor, what must be offered there, and what must not.
-type Case = (&'static str, &'static [&'static str], &'static [&'static str]);
+type Case = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
 
 const CASES: [Case; 14] = [
-    ("disk-image-create --imag", &["--image-size", "--image-cache"], &["--checksum"]),
-    ("disk-image-create -t ", &["qcow2", "squashfs", "vmdk"], &["safedib-one-file"]),
+    (
+        "disk-image-create --imag",
+        &["--image-size", "--image-cache"],
+        &["--checksum"],
+    ),
+    (
+        "disk-image-create -t ",
+        &["qcow2", "squashfs", "vmdk"],
+        &["safedib-one-file"],
+    ),
     ("disk-image-create -t qcow2,ta", &["qcow2,tar"], &[]),
-    ("disk-image-create -x some-", &["some-element"], &["safedib-one-file"]),
-    ("disk-image-create --ramdisk-element some-", &["some-element"], &[]),
+    (
+        "disk-image-create -x some-",
+        &["some-element"],
+        &["safedib-one-file"],
+    ),
+    (
+        "disk-image-create --ramdisk-element some-",
+        &["some-element"],
+        &[],
+    ),
     ("disk-image-create --compression z", &["zlib", "zstd"], &[]),
     ("ramdisk-image-create --", &["--ramdisk-element"], &[]),
     ("virt-dib --element-", &["--element-path"], &[]),
-    ("element-info safedib-one", &["safedib-one-file"], &["some-element"]),
-    ("safedib ", &["plan", "doctor", "disk-image-create"], &["agent"]),
-    ("safedib doctor --", &["--json", "--probe"], &["--image-size"]),
+    (
+        "element-info safedib-one",
+        &["safedib-one-file"],
+        &["some-element"],
+    ),
+    (
+        "safedib ",
+        &["plan", "doctor", "disk-image-create"],
+        &["agent"],
+    ),
+    (
+        "safedib doctor --",
+        &["--json", "--probe"],
+        &["--image-size"],
+    ),
     ("safedib cache ", &["list", "clear"], &["some-element"]),
-    ("safedib plan ", &["disk-image-create", "virt-dib"], &["doctor"]),
-    ("safedib plan disk-image-create --imag", &["--image-size"], &["--json"]),
+    (
+        "safedib plan ",
+        &["disk-image-create", "virt-dib"],
+        &["doctor"],
+    ),
+    (
+        "safedib plan disk-image-create --imag",
+        &["--image-size"],
+        &["--json"],
+    ),
 ];
 
 #[track_caller]
@@ -210,7 +260,12 @@ fn bash_completes() {
     }
     let script = "source COMPLETIONS\nCOMP_WORDS=(safedib cache --cache = elem) COMP_CWORD=4\n\
                   mkdir elements; __safedib; printf '%s\\n' \"${COMPREPLY[@]}\"\n";
-    offers("--cache=elem", &in_shell("bash", script), &["elements"], &[]);
+    offers(
+        "--cache=elem",
+        &in_shell("bash", script),
+        &["elements"],
+        &[],
+    );
 }
 
 #[test]
@@ -235,12 +290,13 @@ zmodload zsh/zpty
 zpty shell zsh -f -i
 zpty -w shell 'PS1= PS2= RPS1=; autoload -Uz compinit; compinit -u -D; source COMPLETIONS
 compadd () {
-    local -a matches described
+    [[ ${@[1,(i)(-|--)]} == *-(O|A|D)\ * ]] && { builtin compadd "$@"; return }
+    local -a matches
     builtin compadd -O matches "$@"
     print -rl -- $matches >>offered
     builtin compadd "$@"
 }
-bindkey "^I" complete-word; setopt no_beep; touch ready'
+bindkey "^I" complete-word; setopt no_beep no_auto_list; touch offered ready'
 until [[ -e ready ]]; do sleep 0.05; done
 zpty -w -n shell 'LINE'$'\t'
 zpty -w -n shell $'\C-u'

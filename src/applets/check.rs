@@ -8,7 +8,7 @@ use thiserror::Error as ThisError;
 
 use crate::check::{self, Options, Report, Rule, RULES};
 use crate::error::{tell, Error, Explain};
-use crate::manual::{Manual, Operands, Options};
+use crate::manual::{self, Manual, Operands};
 use crate::request::{Environment, Generation, HostFacts};
 
 use super::{fail, print};
@@ -26,7 +26,7 @@ pub(super) static MANUAL: Manual = Manual {
         "Dependencies are looked for in all PATHs and in upstream's own elements, found as disk-image-create finds \
          them. docs/migrating.md has the codes and the JSON's fields.",
     ],
-    options: Options::Listed(&[
+    options: manual::Options::Listed(&[
         (
             "--format text|json",
             "the findings as text (the default) or as JSON",

@@ -65,21 +65,36 @@ pub(super) static RAMDISK_MANUAL: Manual = Manual {
 };
 
 const ENVIRONMENT: &[(&str, &str)] = &[
-    ("ELEMENTS_PATH", "directories of elements, separated by colons"),
+    (
+        "ELEMENTS_PATH",
+        "directories of elements, separated by colons",
+    ),
     ("DIB_ELEMENTS_DIR", "upstream's own elements"),
     ("TMP_DIR", "where builds take place that are not in memory"),
-    ("DIB_*", "there are many more, and most options have one; see safedib-variables(7)"),
+    (
+        "DIB_*",
+        "there are many more, and most options have one; see safedib-variables(7)",
+    ),
 ];
 
 const STATUSES: &[(&str, &str)] = &[
     ("0", "all outputs are in place"),
     ("1", "what was asked for cannot be built"),
-    ("other", "that of the hook that failed, or 128 and the number of the signal that ended the build"),
+    (
+        "other",
+        "that of the hook that failed, or 128 and the number of the signal that ended the build",
+    ),
 ];
 
 const FILES: &[(&str, &str)] = &[
-    ("~/.cache/image-create", "what elements have fetched (DIB_IMAGE_CACHE)."),
-    ("~/.cache/safedib", "roots of virtual machines, and the layers that --cache keeps."),
+    (
+        "~/.cache/image-create",
+        "what elements have fetched (DIB_IMAGE_CACHE).",
+    ),
+    (
+        "~/.cache/safedib",
+        "roots of virtual machines, and the layers that --cache keeps.",
+    ),
 ];
 
 const SEE_ALSO: &[&str] = &[

@@ -155,7 +155,11 @@ fn written(directory: &Path) -> Result<String, ManualError> {
             source,
         })?;
     }
-    Ok(format!("{} pages in {}\n", pages.len(), directory.display()))
+    Ok(format!(
+        "{} pages in {}\n",
+        pages.len(),
+        directory.display()
+    ))
 }
 
 fn checked(directory: &Path) -> Result<String, ManualError> {

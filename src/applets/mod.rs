@@ -132,7 +132,10 @@ fn front(words: &[OsString]) -> ExitCode {
 fn unknown(name: &str) -> ExitCode {
     tell!(
         "safedib: unknown command '{name}'\nhint: the commands are {}",
-        APPLETS.each_ref().map(|applet| applet.manual.name).join(", ")
+        APPLETS
+            .each_ref()
+            .map(|applet| applet.manual.name)
+            .join(", ")
     );
     ExitCode::from(2)
 }

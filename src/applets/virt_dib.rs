@@ -30,9 +30,8 @@ pub(super) static MANUAL: Manual = Manual {
     operands: Operands::Elements,
     environment: &[
         (
-            "LIBGUESTFS_MEMSIZE, LIBGUESTFS_CACHEDIR, LIBGUESTFS_TMPDIR, TMPDIR, LIBGUESTFS_HV, \
-             LIBGUESTFS_BACKEND_SETTINGS, LIBGUESTFS_TRACE, LIBGUESTFS_DEBUG",
-            "as for the original",
+            "LIBGUESTFS_*",
+            "MEMSIZE, CACHEDIR, TMPDIR, HV, BACKEND_SETTINGS, TRACE and DEBUG, as for the original; also TMPDIR",
         ),
         ("DIB_APPLIANCE", "where hooks run, as for disk-image-create"),
     ],

@@ -12,7 +12,11 @@ pub(super) fn completions(manuals: &[&Manual]) -> String {
     out.push_str("\n# The options of a command.\n__safedib_options() {\n    case $1 in\n");
     for manual in manuals {
         let names: Vec<String> = manual.options().iter().flat_map(typed).collect();
-        out.push_str(&format!("    {}) echo '{}' ;;\n", manual.name, names.join(" ")));
+        out.push_str(&format!(
+            "    {}) echo '{}' ;;\n",
+            manual.name,
+            names.join(" ")
+        ));
     }
     out.push_str(&format!(
         "    safedib) echo '{}' ;;\n    esac\n}}\n",
@@ -32,7 +36,11 @@ pub(super) fn completions(manuals: &[&Manual]) -> String {
             let cases: Vec<String> = names
                 .map(|name| format!("'{} {name}'", manual.name))
                 .collect();
-            let attached = if value.given == Given::Word { "" } else { "attached " };
+            let attached = if value.given == Given::Word {
+                ""
+            } else {
+                "attached "
+            };
             out.push_str(&format!(
                 "    {}) echo '{attached}{}' ;;\n",
                 cases.join(" | "),
@@ -41,7 +49,9 @@ pub(super) fn completions(manuals: &[&Manual]) -> String {
         }
     }
     out.push_str("    *) return 1 ;;\n    esac\n}\n");
-    out.push_str("\n# What the other words of a command are.\n__safedib_operands() {\n    case $1 in\n");
+    out.push_str(
+        "\n# What the other words of a command are.\n__safedib_operands() {\n    case $1 in\n",
+    );
     for manual in manuals {
         out.push_str(&format!(
             "    {}) echo '{}' ;;\n",

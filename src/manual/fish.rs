@@ -63,7 +63,11 @@ fn option(option: &Opt) -> String {
         })
         .collect();
     let value = option.value.as_ref().map_or_else(String::new, |value| {
-        let required = if value.given == Given::Word { " -r" } else { "" };
+        let required = if value.given == Given::Word {
+            " -r"
+        } else {
+            ""
+        };
         format!("{required}{}", arguments(&value.kind))
     });
     format!("{}{value} -d {}", names.join(" "), quoted(option.brief()))

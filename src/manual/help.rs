@@ -88,9 +88,9 @@ Commands:
   two  do both
 
 Options:
-  -f, --force           do it; whatever happens
-  --format text|json    how it is printed
-  --cache=DIR           where it is kept
+  -f, --force         do it; whatever happens
+  --format text|json  how it is printed
+  --cache=DIR         where it is kept
 
 Exit status:
   0  all is well

@@ -65,7 +65,7 @@ impl Kind {
             }
             "ELEMENT" | "element" => Kind::Element,
             "DIR" | "DIRECTORY" | "directory" => Kind::Directory,
-            "FILE" | "PATH" | "PATH[:rw]" | "PARAMS" | "path" => Kind::File,
+            "FILE" | "NAME" | "PATH" | "PATH[:rw]" | "PARAMS" | "path" => Kind::File,
             _ if name.contains('|') => Kind::Words(words(name)),
             _ => Kind::Any,
         }
@@ -166,14 +166,11 @@ impl Opt {
     /// What it does, in the few words that fit beside it in a list of shells: up
     /// to the first mark that ends a thought.
     pub fn brief(&self) -> &str {
-        self.help
-            .split([';', ':', '('])
-            .next()
-            .unwrap_or_default()
-            .split(", ")
-            .next()
-            .unwrap_or_default()
-            .trim_end()
+        let thought = self.help.split([';', ':', '(']).next().unwrap_or_default();
+        // A comma ends a thought unless it is the first word or two.
+        let comma = thought.match_indices(", ").find(|(at, _)| *at > 20);
+        let end = comma.map_or(thought.len(), |(at, _)| at);
+        thought.get(..end).unwrap_or_default().trim_end()
     }
 }
 
@@ -240,12 +237,13 @@ mod tests {
     #[test]
     fn brief_ends_with_the_first_thought() {
         for (help, brief) in [
-            (
-                "trace what is run; twice for more",
-                "trace what is run",
-            ),
+            ("trace what is run; twice for more", "trace what is run"),
             ("types of the image: qcow2, raw", "types of the image"),
             ("show this text", "show this text"),
+            (
+                "with --cache, go on at the hook that failed, with all",
+                "with --cache, go on at the hook that failed",
+            ),
             ("", ""),
         ] {
             assert_eq!(Opt::read("-x", help).brief(), brief);

@@ -63,11 +63,12 @@ fn roffed(name: &str) -> String {
 /// The page of a command.
 pub(super) fn page(manual: &Manual) -> String {
     let mut out = heading(&manual.page_name(), 1);
-    out.push_str(&format!(
-        ".SH NAME\n{} \\- {}\n.SH SYNOPSIS\n",
+    let name = format!(
+        "{} \\- {}",
         roffed(&manual.page_name()),
         text(manual.summary)
-    ));
+    );
+    out.push_str(&format!(".SH NAME\n{}.SH SYNOPSIS\n", filled(&name)));
     for (at, words) in manual.usage.iter().enumerate() {
         let name = strong(&manual.invocation());
         let line = format!("{name} {}", synopsis(words));

@@ -29,7 +29,11 @@ fn links_lead_somewhere() {
         let directory = directory.parent().unwrap();
         for found in pattern.captures_iter(&page.text) {
             let link = &found[1];
-            assert!(!link.contains("://"), "{}: {link} leaves the repository", page.name);
+            assert!(
+                !link.contains("://"),
+                "{}: {link} leaves the repository",
+                page.name
+            );
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
             let target = match path {
                 "" => repository().join(&page.name),
@@ -38,9 +42,9 @@ fn links_lead_somewhere() {
             let target = target
                 .canonicalize()
                 .unwrap_or_else(|error| panic!("{}: {link}: {error}", page.name));
-            let linked = pages.iter().find(|it| {
-                repository().join(&it.name).canonicalize().unwrap() == target
-            });
+            let linked = pages
+                .iter()
+                .find(|it| repository().join(&it.name).canonicalize().unwrap() == target);
             if let (Some(linked), false) = (linked, anchor.is_empty()) {
                 assert!(anchors(linked).contains(anchor), "{}: {link}", page.name);
             }

@@ -70,7 +70,10 @@ fn carried_out(script: &mut String, line: usize, command: &str) {
 /// What the command of a line printed.
 fn printed<'o>(outcome: &'o Outcome, line: usize) -> &'o str {
     let begin = format!("@@ {line}\n");
-    let text = outcome.stdout.split_once(&begin).map_or("", |(_, text)| text);
+    let text = outcome
+        .stdout
+        .split_once(&begin)
+        .map_or("", |(_, text)| text);
     text.split("\n@@ ").next().unwrap_or_default()
 }
 
@@ -81,7 +84,10 @@ fn holds(page: &Page) {
     let run = run.through(&["bash", "-c", &script(page)]);
     let outcome = run.run();
     if outcome.status != 0 {
-        let last = outcome.stdout.rsplit_once("@@ failed").map_or("", |it| it.0);
+        let last = outcome
+            .stdout
+            .rsplit_once("@@ failed")
+            .map_or("", |it| it.0);
         let last = last.rsplit_once("@@ ").map_or(last, |it| it.1);
         panic!("{}: a command fails, line {last}\n{outcome}", page.name);
     }
@@ -107,7 +113,12 @@ fn commands_work() {
     let mut commands = 0;
     for page in pages::all() {
         let runs = |block: &&Block| matches!(block.mark, Mark::Run { .. });
-        let here: usize = page.blocks.iter().filter(runs).map(|it| it.commands().len()).sum();
+        let here: usize = page
+            .blocks
+            .iter()
+            .filter(runs)
+            .map(|it| it.commands().len())
+            .sum();
         if here > 0 {
             eprintln!("{}: {here} commands", page.name);
             holds(&page);

@@ -111,7 +111,11 @@ pub fn blocks(text: &str) -> Vec<Block> {
             if let Mark::Setup(_) = mark {
                 let mark = std::mem::replace(&mut mark, Mark::Missing);
                 let line = begin + 1;
-                blocks.push(Block { mark, line, lines: Vec::new() });
+                blocks.push(Block {
+                    mark,
+                    line,
+                    lines: Vec::new(),
+                });
             }
             at += 1;
         } else if line.starts_with("```") {
@@ -224,7 +228,11 @@ words between
     assert_eq!(
         commands,
         [
-            (7, "one \\\n  two".to_owned(), vec!["shown".to_owned(), String::new()]),
+            (
+                7,
+                "one \\\n  two".to_owned(),
+                vec!["shown".to_owned(), String::new()]
+            ),
             (11, "three".to_owned(), vec![]),
         ]
     );

@@ -29,11 +29,15 @@ pub fn given(run: Run) -> Run {
         &own_elements().join("safedib-fake-os"),
         &run.elements().join("debian-minimal"),
     );
-    run.element_file("debian-minimal", "root.d/50-install-packages", INSTALL_PACKAGES)
-        .element_file("base", "README.rst", "")
-        .element_file("vm", "README.rst", "")
-        .element_file("block-device-mbr", "element-provides", "block-device\n")
-        .element_file("block-device-mbr", "block-device-default.yaml", MBR)
-        .element_file("ramdisk", "cleanup.d/99-ramdisk", RAMDISK)
-        .element_file("package-installs", "README.rst", "")
+    run.element_file(
+        "debian-minimal",
+        "root.d/50-install-packages",
+        INSTALL_PACKAGES,
+    )
+    .element_file("base", "README.rst", "")
+    .element_file("vm", "README.rst", "")
+    .element_file("block-device-mbr", "element-provides", "block-device\n")
+    .element_file("block-device-mbr", "block-device-default.yaml", MBR)
+    .element_file("ramdisk", "cleanup.d/99-ramdisk", RAMDISK)
+    .element_file("package-installs", "README.rst", "")
 }

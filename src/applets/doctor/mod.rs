@@ -19,7 +19,7 @@ use crate::appliance::microvm::Machine;
 use crate::appliance::{self, Abilities};
 use crate::driver;
 use crate::error::{Error, Explain};
-use crate::manual::{Manual, Options};
+use crate::manual::{self, Manual};
 
 use super::{fail, print};
 use findings::Findings;
@@ -35,7 +35,7 @@ pub(super) static MANUAL: Manual = Manual {
          room, and which appliance a build gets and why. Names the command that mends each lack; those are for root. \
          A sandbox is started for it; a virtual machine only with --probe.",
     ],
-    options: Options::Listed(&[
+    options: manual::Options::Listed(&[
         ("--json", "print everything as JSON"),
         (
             "--probe",

@@ -9,7 +9,7 @@ mod image;
 mod property;
 mod schema;
 
-pub use arguments::{parse, Arguments, Parsed, UsageError, PROGRAM};
+pub use arguments::{parse, usage, Arguments, Parsed, UsageError, PROGRAM};
 pub use error::{Complaint, Error};
 pub use files::{read, read_text};
 pub use help::{keys, markdown};
