@@ -5,6 +5,7 @@
 //! only ever point downwards; `tests/layering.rs` holds it):
 //!
 //! * [`applets`]: one file per command that a user types.
+//! * [`manual`]: help, man pages and completions, from one table for each command.
 //! * [`driver`]: a request becomes files; the one place where all parts meet.
 //! * [`boot`]: boots an image at the caller's terminal.
 //! * [`appliance`]: starts an agent in isolation, and ends it.
@@ -48,6 +49,7 @@ pub mod elements;
 pub mod error;
 pub mod helpers;
 pub mod lint;
+pub mod manual;
 pub mod output;
 pub mod plan;
 pub mod protocol;

@@ -197,6 +197,8 @@ fn help_and_version_need_nothing_of_the_host() {
                 &["install-links", "--help"],
                 "Usage: safedib install-links",
             ),
+            ("safedib", &["manual", "plan"], ".TH SAFEDIB-PLAN 1 "),
+            ("safedib", &["completions", "bash"], "\ncomplete -F "),
         ] {
             let run = on_a_broken_host(&caller, program, words);
             // without /proc, too, where that can be arranged

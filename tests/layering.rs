@@ -27,9 +27,11 @@ const LAYERS: &[(&str, &[&str])] = &[
             "helpers",
             "yaml",
             "boot",
+            "manual",
         ],
     ),
     ("boot", &["appliance", "tty"]),
+    ("manual", &["request"]),
     (
         "driver",
         &[

@@ -16,7 +16,7 @@ use common::{callers, Caller, Run};
 const PANIC: i32 = 101;
 
 /// The commands that read a command line.
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 16] = [
     &["disk-image-create"],
     &["ramdisk-image-create"],
     &["diskimage-builder"],
@@ -30,6 +30,9 @@ const COMMANDS: [&[&str]; 13] = [
     &["safedib", "plan", "virt-dib"],
     &["safedib", "check"],
     &["safedib", "install-links"],
+    &["safedib", "cache"],
+    &["safedib", "manual"],
+    &["safedib", "completions"],
 ];
 
 fn odd_words() -> Vec<Vec<OsString>> {

@@ -10,31 +10,72 @@ use thiserror::Error as ThisError;
 
 use crate::boot::{self, AccelChoice, Arch, Ended, Firmware, Kernel, NetworkKind, Options, Talk};
 use crate::error::{tell, Error, Explain};
+use crate::manual::{Manual, Operands, Options as Listed};
 
 use super::{fail, print};
 
-const HELP: &str = "Usage: safedib boot [OPTION]... IMAGE\n       \
-safedib boot [OPTION]... NAME.kernel\n\n\
-Boots a disk image in a virtual machine, with its serial console at this terminal.\n\
-Nothing is ever written to IMAGE. NAME.kernel of ramdisk-image-create is started with\n\
-NAME.initramfs. Ctrl-] ends the machine; so does switching it off inside.\n\n\
-      --expect TEXT      wait until the console shows TEXT, and end; the exit status is 0\n\
-                         if it does, 1 if not. Repeated: one after the other. The terminal\n\
-                         is not connected then, the console is only shown\n\
-      --send LINE        type LINE at that point of the talk\n\
-      --timeout SECONDS  how long all of the talk may take (300)\n\
-      --firmware KIND    bios or efi (told from the image)\n\
-      --format FORMAT    format of IMAGE (found by qemu-img; *.raw is raw)\n\
-  -a, --arch ARCH        amd64 or arm64 (this host's)\n\
-      --kernel FILE      start this kernel, with IMAGE, if there is one, as its disk\n\
-      --initramfs FILE   with this initramfs\n\
-      --append WORDS     and these words on its command line\n\
-      --memsize MIB      memory (2048)\n\
-      --smp N            processors (1; up to 4 with KVM)\n\
-      --accel KIND       auto, kvm or tcg (auto: KVM if builds here have found it to work)\n\
-      --network KIND     none; isolated: a DHCP server and nothing else; outbound (none)\n\
-  -h, --help             show this text\n\n\
-The exit status is 2 if nothing can be booted, and 128 and its number after a signal.\n";
+/// The manual.
+pub(super) static MANUAL: Manual = Manual {
+    name: "boot",
+    summary: "boot an image at this terminal, without writing to it",
+    usage: &["[OPTION]... IMAGE", "[OPTION]... NAME.kernel"],
+    description: &[
+        "Boots a disk image in a virtual machine, with its serial console at this terminal. Nothing is ever written to \
+         IMAGE. NAME.kernel of `ramdisk-image-create` is started with NAME.initramfs. Ctrl-] ends the machine; so does \
+         switching it off inside.",
+        "With `--expect` or `--send` the terminal is not connected: the console is only shown.",
+    ],
+    options: Listed::Listed(&[
+        (
+            "--expect TEXT",
+            "wait until the console shows TEXT, and end; may be repeated: one after the other",
+        ),
+        ("--send LINE", "type LINE at that point of the talk"),
+        ("--timeout SECONDS", "how long all of the talk may take (300)"),
+        (
+            "--firmware bios|efi",
+            "what the machine starts with (told from the image)",
+        ),
+        (
+            "--format FORMAT",
+            "format of IMAGE (found by qemu-img; *.raw is raw)",
+        ),
+        ("-a, --arch amd64|arm64", "architecture (this host's)"),
+        (
+            "--kernel FILE",
+            "start this kernel, with IMAGE, if there is one, as its disk",
+        ),
+        ("--initramfs FILE", "with this initramfs"),
+        ("--append WORDS", "and these words on its command line"),
+        ("--memsize MIB", "memory (2048)"),
+        ("--smp N", "processors (1; up to 4 with KVM)"),
+        (
+            "--accel auto|kvm|tcg",
+            "what runs it (auto: KVM if builds here have found it to work)",
+        ),
+        (
+            "--network none|isolated|outbound",
+            "none; a DHCP server and nothing else; the way out (none)",
+        ),
+        ("-h, --help", "show this text"),
+    ]),
+    operands: Operands::Files,
+    statuses: &[
+        ("0", "all was seen, or the machine has ended"),
+        ("1", "something expected was not seen in time"),
+        ("2", "nothing can be booted"),
+        ("128+N", "signal N has ended it"),
+    ],
+    examples: &[
+        ("At this terminal:", "safedib boot image.qcow2"),
+        (
+            "In a script:",
+            "safedib boot --expect 'login: ' --timeout 120 image.qcow2",
+        ),
+    ],
+    see_also: &["disk-image-create", "safedib-shell"],
+    ..Manual::EMPTY
+};
 
 #[derive(Debug, ThisError)]
 enum BootError {
@@ -79,7 +120,7 @@ pub fn run(name: &str, words: &[OsString]) -> ExitCode {
     let options = match options(words) {
         Ok(Some(options)) => options,
         Ok(None) => {
-            print(HELP);
+            print(&MANUAL.help());
             return ExitCode::SUCCESS;
         }
         Err(error) => return fail(name, &error.into()),

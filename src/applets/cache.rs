@@ -9,14 +9,36 @@ use thiserror::Error as ThisError;
 
 use crate::driver::layers::store::{age, Listed, Store};
 use crate::error::{Error, Explain};
+use crate::manual::{Manual, Operands, Options};
 use crate::report::now;
 use crate::request::LAYERS_DIRECTORY;
 
 use super::answered;
 
-const HELP: &str = "Usage: safedib cache list|clear [--cache=DIR]\n\n\
-Shows the layers that --cache keeps (those used last first), or removes them: all but\n\
-those that a build uses. DIR is ~/.cache/safedib/layers unless it is given.\n";
+/// The manual.
+pub(super) static MANUAL: Manual = Manual {
+    name: "cache",
+    summary: "list or remove the layers that --cache keeps",
+    usage: &["list|clear [--cache=DIR]"],
+    description: &[
+        "A layer is the state of the target between two hooks, which `disk-image-create --cache` keeps, so that the \
+         next build can begin with it.",
+    ],
+    operands: Operands::Words(&[
+        ("list", "show the layers, those used last first"),
+        ("clear", "remove them, but for those that a build uses"),
+    ]),
+    options: Options::Listed(&[
+        (
+            "--cache=DIR",
+            "where layers are, if not in ~/.cache/safedib/layers",
+        ),
+        ("-h, --help", "show this text"),
+    ]),
+    files: &[("~/.cache/safedib/layers", "Layers.")],
+    see_also: &["disk-image-create"],
+    ..Manual::EMPTY
+};
 
 #[derive(Debug, ThisError)]
 enum CacheError {
@@ -55,7 +77,7 @@ fn answer(words: &[OsString]) -> Result<String, Error> {
         let text = word.to_string_lossy();
         match text.strip_prefix("--cache=") {
             Some(path) if !path.is_empty() => directory = Some(PathBuf::from(path)),
-            _ if text == "--help" || text == "-h" => return Ok(HELP.into()),
+            _ if text == "--help" || text == "-h" => return Ok(MANUAL.help()),
             _ if command.is_none() && matches!(&*text, "list" | "clear") => {
                 command = Some(text.into_owned());
             }

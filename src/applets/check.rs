@@ -8,24 +8,55 @@ use thiserror::Error as ThisError;
 
 use crate::check::{self, Options, Report, Rule, RULES};
 use crate::error::{tell, Error, Explain};
+use crate::manual::{self, Manual, Operands};
 use crate::request::{Environment, Generation, HostFacts};
 
 use super::{fail, print};
 
-const HELP: &str = "Usage: safedib check [OPTION]... PATH...\n\n\
-Tells what stands in the way of building with somebody's elements, and what will be\n\
-different here: unknown dependencies, what hooks outside the target need, what worked\n\
-only by harming the host, what engines had once, lint. Scripts are read and never run. PATH is\n\
-an element, a directory of elements, or a repository with such directories.\n\n\
-  --format text|json   the findings as text (default) or as JSON\n\
-  --summary            a table: one line for each element\n\
-  --generation N       rules of diskimage-builder 0, 1, 2 or 3 (default: told from the trees)\n\
-  --only CODE,...      only findings with these codes; L is all that begin so\n\
-  --ignore CODE,...    no findings with these codes\n\
-  --explain CODE       what a code means, and the way out\n\n\
-Dependencies are looked for in all PATHs and in upstream's own elements, found as\n\
-disk-image-create finds them. docs/migrating.md has the codes and the JSON's fields.\n\
-The exit status is 0 without errors, 1 with errors, 2 if nothing could be checked.\n";
+/// The manual.
+pub(super) static MANUAL: Manual = Manual {
+    name: "check",
+    summary: "tell what stands in the way of building with somebody's elements",
+    usage: &["[OPTION]... PATH...", "--explain CODE"],
+    description: &[
+        "Tells what stands in the way of building with somebody's elements, and what will be different here: unknown \
+         dependencies, what hooks outside the target need, what worked only by harming the host, what engines had \
+         once, lint. Scripts are read and never run. PATH is an element, a directory of elements, or a repository \
+         with such directories.",
+        "Dependencies are looked for in all PATHs and in upstream's own elements, found as disk-image-create finds \
+         them. docs/migrating.md has the codes and the JSON's fields.",
+    ],
+    options: manual::Options::Listed(&[
+        (
+            "--format text|json",
+            "the findings as text (the default) or as JSON",
+        ),
+        ("--summary", "a table: one line for each element"),
+        (
+            "--generation 0|1|2|3",
+            "rules of this generation of diskimage-builder; without it that is told from the trees",
+        ),
+        (
+            "--only CODE,...",
+            "only findings with these codes; L is all that begin so",
+        ),
+        ("--ignore CODE,...", "no findings with these codes"),
+        ("--explain CODE", "what a code means, and the way out"),
+        ("-h, --help", "show this text"),
+    ]),
+    operands: Operands::Files,
+    statuses: &[
+        ("0", "no errors were found"),
+        ("1", "errors were found"),
+        ("2", "nothing could be checked"),
+    ],
+    examples: &[(
+        "A line for each element of a repository:",
+        "safedib check --summary tripleo-image-elements",
+    )],
+    see_also: &["dib-lint", "safedib-plan"],
+    ..Manual::EMPTY
+};
 
 #[derive(Debug, ThisError)]
 enum CheckError {
@@ -87,7 +118,7 @@ pub fn run(name: &str, words: &[OsString]) -> ExitCode {
 fn check(words: &[OsString]) -> Result<ExitCode, Error> {
     let mut arguments = arguments(words)?;
     if arguments.help {
-        print(HELP);
+        print(&MANUAL.help());
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(rule) = arguments.explain {

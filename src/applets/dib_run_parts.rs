@@ -15,8 +15,38 @@ use thiserror::Error;
 
 use crate::error::Explain;
 use crate::helpers::{DIB_RUN_PARTS, HOOK_EVENTS, HOOK_REPLIES};
+use crate::manual::{Manual, Operands, Options};
 
 use super::{fail, print};
+
+/// The manual.
+pub(super) static MANUAL: Manual = Manual {
+    name: "dib-run-parts",
+    linked: true,
+    summary: "run the scripts of a directory, here and as you",
+    usage: &["[--list | --done NAME...] DIRECTORY"],
+    description: &[
+        "Runs the executable files of DIRECTORY one after the other, in the order of the numbers that their names \
+         begin with, HERE AND AS YOU: not in an appliance. The files of DIRECTORY/../environment.d are sourced \
+         before. The first failure ends it; else a table says how long each took. Messages go to standard error.",
+    ],
+    options: Options::Listed(&[
+        ("--list", "print the files, and run none"),
+        ("--done NAME", "leave this file out; may be repeated"),
+        ("-h, --help", "show this text"),
+    ]),
+    operands: Operands::Directories,
+    environment: &[
+        (
+            "RUN_PARTS_REGEX",
+            "which names count, instead of ^[0-9A-Za-z_-]+$",
+        ),
+        ("DIB_DEBUG_TRACE", "1: tell which files are left out, too"),
+    ],
+    statuses: &[("0", "all have run"), ("other", "that of the script that failed")],
+    see_also: &["disk-image-create"],
+    ..Manual::EMPTY
+};
 
 /// The shell that upstream's scripts name.
 const BASH: &str = "/bin/bash";
@@ -37,7 +67,7 @@ impl Explain for Failure {
 pub fn run(name: &str, words: &[OsString]) -> ExitCode {
     if let [word] = words {
         if word == "--help" || word == "-h" {
-            print(&help(name));
+            print(&MANUAL.help());
             return ExitCode::SUCCESS;
         }
     }
@@ -48,17 +78,4 @@ pub fn run(name: &str, words: &[OsString]) -> ExitCode {
         .env_remove(HOOK_REPLIES)
         .exec();
     fail(name, &Failure::Bash(error).into())
-}
-
-fn help(name: &str) -> String {
-    format!(
-        "Usage: {name} [--list | --done NAME...] DIRECTORY\n\n\
-         Runs the executable files of DIRECTORY one after the other, in the order of the\n\
-         numbers that their names begin with, HERE AND AS YOU: not in an appliance. The\n\
-         files of DIRECTORY/../environment.d are sourced before. The first failure ends it,\n\
-         with that status; else a table says how long each took. Messages go to standard\n\
-         error. --list prints the files instead; --done NAME leaves one out.\n\n\
-         RUN_PARTS_REGEX chooses names instead of ^[0-9A-Za-z_-]+$; DIB_DEBUG_TRACE=1 also\n\
-         tells which files are left out.\n"
-    )
 }

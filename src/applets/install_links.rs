@@ -9,13 +9,29 @@ use std::process::ExitCode;
 use thiserror::Error;
 
 use crate::error::Explain;
+use crate::manual::{Manual, Operands, Options};
 
-use super::{fail, print, APPLETS};
+use super::{fail, manuals, print};
 
-const HELP: &str = "Usage: safedib install-links DIR\n\n\
-Makes symlinks to this binary in DIR, one for each command of diskimage-builder\n\
-that it replaces. An existing symlink to a safedib is renewed; anything else of\n\
-that name is left alone and reported.\n";
+/// The manual.
+pub(super) static MANUAL: Manual = Manual {
+    name: "install-links",
+    summary: "make symlinks named like upstream's commands in a directory",
+    usage: &["DIR"],
+    description: &[
+        "Makes symlinks to this binary in DIR, one for each command of diskimage-builder that it replaces. An existing \
+         symlink to a safedib is renewed; anything else of that name is left alone and reported.",
+    ],
+    options: Options::Listed(&[("-h, --help", "show this text")]),
+    operands: Operands::Directories,
+    statuses: &[("0", "all links are there"), ("1", "one could not be made")],
+    examples: &[(
+        "In the directory that comes first on your PATH:",
+        "safedib install-links ~/bin",
+    )],
+    see_also: &["disk-image-create", "safedib"],
+    ..Manual::EMPTY
+};
 
 #[derive(Debug, Error)]
 enum LinkError {
@@ -46,7 +62,7 @@ impl Explain for LinkError {
 pub fn run(name: &str, words: &[OsString]) -> ExitCode {
     let result = match words {
         [word] if word == "--help" || word == "-h" => {
-            print(HELP);
+            print(&MANUAL.help());
             Ok(())
         }
         [directory] => links(Path::new(directory)),
@@ -60,10 +76,10 @@ pub fn run(name: &str, words: &[OsString]) -> ExitCode {
 
 fn links(directory: &Path) -> Result<(), LinkError> {
     let own = std::env::current_exe().map_err(LinkError::OwnPath)?;
-    let paths = APPLETS
-        .iter()
-        .filter(|applet| applet.linked)
-        .map(|applet| directory.join(applet.name));
+    let paths = manuals()
+        .into_iter()
+        .filter(|manual| manual.linked)
+        .map(|manual| directory.join(manual.name));
     for path in paths {
         link(&own, &path)?;
         print(&format!("{} -> {}\n", path.display(), own.display()));

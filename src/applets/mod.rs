@@ -4,6 +4,7 @@
 mod boot;
 mod cache;
 mod check;
+mod completions;
 mod dib_block_device;
 mod dib_lint;
 mod dib_run_parts;
@@ -12,6 +13,7 @@ mod diskimage_builder;
 mod doctor;
 mod element_info;
 mod install_links;
+mod manual;
 mod plan;
 mod shell;
 mod virt_dib;
@@ -27,6 +29,8 @@ use crate::agent;
 use crate::appliance::namespace;
 use crate::driver;
 use crate::error::{tell, Error};
+use crate::manual::Manual;
+use crate::report::LogWriter;
 use crate::report::{LogWriter, ViewPlaces};
 use crate::request::BuildRequest;
 
@@ -35,106 +39,44 @@ type Run = fn(&str, &[OsString]) -> ExitCode;
 
 /// One command of the binary.
 struct Applet {
-    name: &'static str,
-    summary: &'static str,
+    /// Its name, its help, and all else that is told of it.
+    manual: &'static Manual,
     run: Run,
-    /// `install-links` makes a symlink of this name.
-    linked: bool,
 }
 
 /// Every command, in the order of the help text.
-static APPLETS: [Applet; 15] = [
-    Applet {
-        name: "disk-image-create",
-        summary: "build disk images from elements",
-        run: disk_image_create::run,
-        linked: true,
-    },
-    Applet {
-        name: "ramdisk-image-create",
-        summary: "build ramdisks and their kernels from elements",
-        run: disk_image_create::run,
-        linked: true,
-    },
-    Applet {
-        name: "diskimage-builder",
-        summary: "build the images that files in YAML define",
-        run: diskimage_builder::run,
-        linked: true,
-    },
-    Applet {
-        name: "virt-dib",
-        summary: "the same in the syntax of virt-dib",
-        run: virt_dib::run,
-        linked: true,
-    },
-    Applet {
-        name: "dib-block-device",
-        summary: "read block-device configurations as upstream's helper does",
-        run: dib_block_device::run,
-        linked: true,
-    },
-    Applet {
-        name: "dib-run-parts",
-        summary: "run the scripts of a directory, here and as you",
-        run: dib_run_parts::run,
-        linked: true,
-    },
-    Applet {
-        name: "element-info",
-        summary: "print what elements depend on",
-        run: element_info::run,
-        linked: true,
-    },
-    Applet {
-        name: "dib-lint",
-        summary: "find common mistakes in elements",
-        run: dib_lint::run,
-        linked: true,
-    },
-    Applet {
-        name: "plan",
-        summary: "show what a command line would build, without building",
-        run: plan::run,
-        linked: false,
-    },
-    Applet {
-        name: "check",
-        summary: "tell what stands in the way of building with somebody's elements",
-        run: check::run,
-        linked: false,
-    },
-    Applet {
-        name: "boot",
-        summary: "boot an image at this terminal, without writing to it",
-        run: boot::run,
-        linked: false,
-    },
-    Applet {
-        name: "shell",
-        summary: "open a shell in the middle of a build",
-        run: shell::run,
-        linked: false,
-    },
-    Applet {
-        name: "cache",
-        summary: "list or remove the layers that --cache keeps",
-        run: cache::run,
-        linked: false,
-    },
-    Applet {
-        name: "doctor",
-        summary: "tell what this host can do, and what mends what it lacks",
-        run: doctor::run,
-        linked: false,
-    },
-    Applet {
-        name: "install-links",
-        summary: "make symlinks named like upstream's commands in a directory",
-        run: install_links::run,
-        linked: false,
-    },
+static APPLETS: [Applet; 17] = [
+    applet(&disk_image_create::MANUAL, disk_image_create::run),
+    applet(&disk_image_create::RAMDISK_MANUAL, disk_image_create::run),
+    applet(&diskimage_builder::MANUAL, diskimage_builder::run),
+    applet(&virt_dib::MANUAL, virt_dib::run),
+    applet(&dib_block_device::MANUAL, dib_block_device::run),
+    applet(&dib_run_parts::MANUAL, dib_run_parts::run),
+    applet(&element_info::MANUAL, element_info::run),
+    applet(&dib_lint::MANUAL, dib_lint::run),
+    applet(&plan::MANUAL, plan::run),
+    applet(&check::MANUAL, check::run),
+    applet(&boot::MANUAL, boot::run),
+    applet(&shell::MANUAL, shell::run),
+    applet(&cache::MANUAL, cache::run),
+    applet(&doctor::MANUAL, doctor::run),
+    applet(&install_links::MANUAL, install_links::run),
+    applet(&manual::MANUAL, manual::run),
+    applet(&completions::MANUAL, completions::run),
 ];
+
+const fn applet(manual: &'static Manual, run: Run) -> Applet {
+    Applet { manual, run }
+}
+
+/// The manuals of all commands, in the order of the help text.
+fn manuals() -> Vec<&'static Manual> {
+    APPLETS.iter().map(|applet| applet.manual).collect()
+}
+
+fn named(name: &str) -> Option<&'static Applet> {
+    APPLETS.iter().find(|applet| applet.manual.name == name)
+}
 
 /// Runs the command named by `argv[0]`, or by the first argument of `safedib`.
 ///
@@ -163,7 +105,7 @@ pub fn main() -> ExitCode {
             return shim(words);
         }
     }
-    if let Some(applet) = APPLETS.iter().find(|applet| applet.name == name) {
+    if let Some(applet) = named(&name) {
         return (applet.run)(&name, &words);
     }
     front(&words)
@@ -186,7 +128,7 @@ fn front(words: &[OsString]) -> ExitCode {
         }
         Some("agent") => agent::main(),
         Some("vm-init") => agent::vm::main(),
-        Some(name) => match APPLETS.iter().find(|applet| applet.name == name) {
+        Some(name) => match named(name) {
             Some(applet) => (applet.run)(name, rest),
             None => unknown(name),
         },
@@ -197,7 +139,10 @@ fn front(words: &[OsString]) -> ExitCode {
 fn unknown(name: &str) -> ExitCode {
     tell!(
         "safedib: unknown command '{name}'\nhint: the commands are {}",
-        APPLETS.each_ref().map(|applet| applet.name).join(", ")
+        APPLETS
+            .each_ref()
+            .map(|applet| applet.manual.name)
+            .join(", ")
     );
     ExitCode::from(2)
 }
@@ -208,9 +153,9 @@ fn help() -> String {
          Builds disk images from diskimage-builder elements without root, and without\n\
          running any of them on this host.\n\nCommands (each also by a symlink of its name where marked *):\n",
     );
-    for applet in &APPLETS {
-        let mark = if applet.linked { '*' } else { ' ' };
-        text.push_str(&format!(" {mark} {:<22} {}\n", applet.name, applet.summary));
+    for manual in manuals() {
+        let mark = if manual.linked { '*' } else { ' ' };
+        text.push_str(&format!(" {mark} {:<22} {}\n", manual.name, manual.summary));
     }
     text.push_str("\nEvery command explains itself with --help.\n");
     text
@@ -269,4 +214,51 @@ fn fail(name: &str, error: &Error) -> ExitCode {
         tell!("{name}: {}", error.render());
     }
     ExitCode::from(error.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_command_has_a_whole_manual() {
+        for manual in manuals() {
+            let name = manual.name;
+            assert!(!manual.summary.is_empty(), "{name}");
+            assert!(!manual.summary.ends_with('.'), "{name}");
+            assert!(!manual.usage.is_empty(), "{name}");
+            assert!(!manual.description.is_empty(), "{name}");
+            assert!(!manual.see_also.is_empty(), "{name}");
+            for paragraph in manual.description {
+                assert!(paragraph.ends_with('.'), "{name}: {paragraph}");
+            }
+            let options = manual.options();
+            assert!(!options.is_empty(), "{name}");
+            for option in options {
+                assert!(!option.help.ends_with('.'), "{name}: {}", option.help);
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_pages_are_unique_and_lead_somewhere() {
+        let pages: BTreeSet<String> = manuals().iter().map(|it| it.page_name()).collect();
+        assert_eq!(pages.len(), APPLETS.len());
+        for manual in manuals() {
+            for name in manual.see_also {
+                let known = ["safedib", "safedib-variables"].contains(name);
+                assert!(known || pages.contains(*name), "{}: {name}", manual.name);
+            }
+        }
+    }
+
+    #[test]
+    fn help_fits_a_terminal() {
+        for manual in manuals() {
+            for line in manual.help().lines() {
+                assert!(line.chars().count() <= 90, "{}: {line}", manual.name);
+            }
+        }
+    }
 }

@@ -7,16 +7,43 @@ use thiserror::Error as ThisError;
 
 use crate::driver;
 use crate::error::{Error, Explain};
+use crate::manual::{Manual, Operands, Options};
 use crate::request::virt_dib::PROGRAM;
 use crate::request::{image_yaml, Environment};
 
 use super::{answered, disk_image_create, diskimage_builder, virt_dib};
 
-const HELP: &str = "Usage: safedib plan [--json] COMMAND [ARGUMENT]...\n\n\
-Shows what COMMAND (disk-image-create, ramdisk-image-create, diskimage-builder,\n\
-virt-dib) would build with these arguments, without building: elements and who\n\
-asked for them, hooks in running order, host paths that hooks see, the appliance\n\
-of each step, outputs. --json prints all of it as JSON.\n";
+/// The manual.
+pub(super) static MANUAL: Manual = Manual {
+    name: "plan",
+    summary: "show what a command line would build, without building",
+    usage: &["[--json] COMMAND [ARGUMENT]..."],
+    description: &[
+        "Shows what COMMAND (disk-image-create, ramdisk-image-create, diskimage-builder, virt-dib) would build with \
+         these arguments, without building: elements and who asked for them, hooks in running order, host paths that \
+         hooks see, the appliance of each step, outputs.",
+    ],
+    options: Options::Listed(&[
+        ("--json", "print all of it as JSON"),
+        ("-h, --help", "show this text"),
+    ]),
+    operands: Operands::CommandLine(&[
+        "disk-image-create",
+        "ramdisk-image-create",
+        image_yaml::PROGRAM,
+        PROGRAM,
+    ]),
+    statuses: &[
+        ("0", "the command line is a build, or asks for help"),
+        ("other", "that of the command, which would refuse it"),
+    ],
+    examples: &[(
+        "What would be in the image, and why:",
+        "safedib plan disk-image-create -o image debian-minimal vm",
+    )],
+    see_also: &["disk-image-create", "safedib-doctor"],
+    ..Manual::EMPTY
+};
 
 #[derive(Debug, ThisError)]
 enum PlanError {
@@ -41,7 +68,7 @@ pub fn run(name: &str, words: &[OsString]) -> ExitCode {
 
 fn show(words: &[OsString]) -> Result<String, Error> {
     let (json, words) = match words.split_first() {
-        Some((first, _)) if first == "--help" || first == "-h" => return Ok(HELP.into()),
+        Some((first, _)) if first == "--help" || first == "-h" => return Ok(MANUAL.help()),
         Some((first, rest)) if first == "--json" => (true, rest),
         _ => (false, words),
     };

@@ -6,27 +6,64 @@ use std::process::ExitCode;
 
 use thiserror::Error as ThisError;
 
-use crate::elements::Phase;
+use crate::elements::{Location, Phase};
 use crate::error::{Error, Explain};
+use crate::manual::{Manual, Operands, Options};
 use crate::request::{Environment, ShellPlace};
 
 use super::{disk_image_create, fail, print};
 
-const HELP: &str =
-    "Usage: safedib shell [--before PHASE | --after PHASE] [--outside] COMMAND [ARGUMENT]...\n\n\
-Builds what COMMAND (disk-image-create or ramdisk-image-create) would build with these\n\
-arguments, up to a phase, and opens a shell there, in the appliance in which the build\n\
-runs at that point. When the shell ends, everything goes: nothing is built. With --cache\n\
-among the arguments it begins with what earlier builds have kept.\n\n\
-  --before PHASE   before the hooks of PHASE.d\n\
-  --after PHASE    after them; --after post-install if nothing is said\n\
-  --outside        outside the target, also where hooks run in it\n\n\
-Phases, in their order: PHASES.\n\
-The shell has the environment of the phase's hooks, and is where they run: in the target\n\
-in pre-install, install, post-install and finalise, else outside, with the target at\n\
-$TMP_MOUNT_PATH. Ctrl-], three times within a second, ends it and the build by force.\n\n\
-To stop at several places, and to go on: break=before-PHASE,after-PHASE disk-image-create ...\n\
-To look where a hook has failed: disk-image-create --shell-on-failure ...\n";
+/// The manual.
+pub(super) static MANUAL: Manual = Manual {
+    name: "shell",
+    summary: "open a shell in the middle of a build",
+    usage: &["[--before PHASE | --after PHASE] [--outside] COMMAND [ARGUMENT]..."],
+    description: &[
+        "Builds what COMMAND would build with these arguments, up to a phase, and opens a shell there, in the appliance \
+         in which the build runs at that point. When the shell ends, everything goes: nothing is built. With `--cache` \
+         among the arguments it begins with what earlier builds have kept.",
+        "The shell has the environment of the phase's hooks, and is where they run: in the target in pre-install, \
+         install, post-install and finalise, else outside, with the target at $TMP_MOUNT_PATH. Ctrl-], three times \
+         within a second, ends it and the build by force.",
+        "To stop at several places, and to go on, set `break=before-PHASE,after-PHASE`; to look where a hook has failed, \
+         build with `--shell-on-failure`.",
+    ],
+    further: Some(("Phases", in_order)),
+    options: Options::Listed(&[
+        ("--before PHASE", "before the hooks of PHASE.d"),
+        (
+            "--after PHASE",
+            "after them; --after post-install if nothing is said",
+        ),
+        (
+            "--outside",
+            "outside the target, also where hooks run in it",
+        ),
+        ("-h, --help", "show this text"),
+    ]),
+    operands: Operands::CommandLine(&["disk-image-create", "ramdisk-image-create"]),
+    statuses: &[
+        ("0", "the shell has ended"),
+        ("2", "the command line is none"),
+        ("other", "that of the build, if it failed before"),
+    ],
+    examples: &[(
+        "To see what packages have left in the target:",
+        "safedib shell --after install disk-image-create debian-minimal",
+    )],
+    see_also: &["disk-image-create", "safedib-boot"],
+    ..Manual::EMPTY
+};
+
+/// The phases, and where their hooks run.
+fn in_order() -> Vec<(String, String)> {
+    let place = |phase: Phase| match phase.location() {
+        Location::InTarget => "in the target",
+        Location::Outside => "outside it",
+    };
+    let row = |phase: Phase| (phase.name().to_owned(), place(phase).to_owned());
+    Phase::ALL.map(row).to_vec()
+}
 
 #[derive(Debug, ThisError)]
 enum ShellError {
@@ -73,7 +110,7 @@ pub fn run(name: &str, words: &[OsString]) -> ExitCode {
 
 fn start(words: &[OsString]) -> Result<ExitCode, Error> {
     let Some((place, command)) = place(words)? else {
-        print(&HELP.replace("PHASES", &phases()));
+        print(&MANUAL.help());
         return Ok(ExitCode::SUCCESS);
     };
     let (name, arguments) = command.split_first().ok_or(ShellError::Usage)?;

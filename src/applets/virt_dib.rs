@@ -7,11 +7,46 @@ use std::process::ExitCode;
 use crate::driver;
 use crate::elements::Phase;
 use crate::error::{tell, Error, Syntax};
+use crate::manual::{Manual, Operands, Options};
 use crate::report::{LogWriter, Messages};
 use crate::request::virt_dib::{self, Line, Parsed, Style, PROGRAM};
 use crate::request::{variables, BuildRequest, Environment, HostFacts, MessageStyle};
 
 use super::{ended, print, with_view};
+
+/// The manual.
+pub(super) static MANUAL: Manual = Manual {
+    name: PROGRAM,
+    linked: true,
+    summary: "build disk images from elements, in the syntax of virt-dib",
+    usage: &["-B LIB -p ELEMENTS [OPTION]... ELEMENT..."],
+    description: &[
+        "Builds disk images from elements of diskimage-builder, as virt-dib of guestfs-tools did until 1.50. Neither \
+         root nor anything of libguestfs is needed, and no script of an element runs on this machine.",
+        "Long options may have one dash or two, may be cut to any unambiguous beginning, and take their value after \
+         `=` or as the next word; letters may be bundled.",
+    ],
+    options: Options::VirtDib,
+    operands: Operands::Elements,
+    environment: &[
+        (
+            "LIBGUESTFS_*",
+            "MEMSIZE, CACHEDIR, TMPDIR, HV, BACKEND_SETTINGS, TRACE and DEBUG, as for the original; also TMPDIR",
+        ),
+        ("DIB_APPLIANCE", "where hooks run, as for disk-image-create"),
+    ],
+    statuses: &[
+        ("0", "all outputs are in place"),
+        ("1", "anything went wrong"),
+        ("other", "that of a hook of extra-data.d that failed, or 128 and the number of a signal"),
+    ],
+    examples: &[(
+        "A Debian image that boots:",
+        "virt-dib -B LIB -p ELEMENTS --envvar DIB_RELEASE=bookworm --name image debian-minimal vm",
+    )],
+    see_also: &["disk-image-create", "safedib-plan", "safedib-variables"],
+    ..Manual::EMPTY
+};
 
 /// Exit status of everything that goes wrong, but for hooks of extra-data.d.
 const FAILURE: u8 = 1;

@@ -18,10 +18,14 @@ const OWN: [(&str, OutputFormat); 8] = [
     ("vhd", OutputFormat::Vhd),
 ];
 
+/// All types that `-t` takes.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    OWN.iter().map(|(name, _)| *name).chain(QEMU_IMG)
+}
+
 /// The list of known types, for messages.
 pub(super) fn known() -> String {
-    let names: Vec<&str> = OWN.iter().map(|(name, _)| *name).chain(QEMU_IMG).collect();
-    names.join(", ")
+    names().collect::<Vec<_>>().join(", ")
 }
 
 /// What `-t` says.

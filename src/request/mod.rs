@@ -26,6 +26,7 @@ pub use credentials::{says_credential, HandedIn};
 pub use engine::{engine_variables, ElementPath, EngineInputs};
 pub use environment::Environment;
 pub use error::Error;
+pub use formats::names as format_names;
 pub use generation::{generation_of, ElementGeneration, Generation};
 pub use host::HostFacts;
 pub use naming::ImagePath;

@@ -46,7 +46,7 @@ impl Command {
     ];
 
     /// As the user types it.
-    pub(super) fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Command::Init => "init",
             Command::Getval => "getval",
@@ -59,7 +59,7 @@ impl Command {
     }
 
     /// What it does, for the help text.
-    pub(super) fn summary(self) -> &'static str {
+    pub(super) const fn summary(self) -> &'static str {
         match self {
             Command::Init => "expand the configuration and write config.json",
             Command::Getval => "print a value of the configuration or of the devices",

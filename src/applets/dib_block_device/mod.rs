@@ -19,6 +19,7 @@ use thiserror::Error;
 use crate::blockdev::state::State;
 use crate::blockdev::{self, Config};
 use crate::error::{tell, Explain};
+use crate::manual::{Manual, Operands, Options};
 use crate::plan::STATE_DIR;
 use crate::yaml::{self, Value};
 
@@ -29,6 +30,42 @@ use arguments::{Command, Request};
 const CMD: &str = "diskimage_builder.block_device.cmd";
 const DEVICE: &str = "diskimage_builder.block_device.blockdevice";
 const PARAMS_VARIABLE: &str = "DIB_BLOCK_DEVICE_PARAMS_YAML";
+
+/// The manual.
+pub(super) static MANUAL: Manual = Manual {
+    name: "dib-block-device",
+    linked: true,
+    summary: "read block-device configurations as upstream's helper does",
+    usage: &["[-h] [--params PARAMS] COMMAND [SYMBOL]"],
+    description: &[
+        "Reads block-device configurations. Makes devices in the microvm appliance only, never on the host.",
+    ],
+    operands: Operands::Words(&[
+        told(Command::Init),
+        told(Command::Getval),
+        told(Command::Create),
+        told(Command::Umount),
+        told(Command::Cleanup),
+        told(Command::Delete),
+        told(Command::Writefstab),
+    ]),
+    options: Options::Listed(&[
+        ("--params PARAMS", "YAML file of parameters"),
+        ("-h, --help", "show this text"),
+    ]),
+    environment: &[(PARAMS_VARIABLE, "YAML file of parameters without --params")],
+    statuses: &[
+        ("0", "it is done"),
+        ("1", "it could not be done"),
+        ("2", "the command line is none"),
+    ],
+    see_also: &["disk-image-create"],
+    ..Manual::EMPTY
+};
+
+const fn told(command: Command) -> (&'static str, &'static str) {
+    (command.name(), command.summary())
+}
 
 #[derive(Debug, Error)]
 enum Failure {
@@ -159,14 +196,7 @@ fn help(name: &str, command: Option<Command>) -> String {
         let usage = arguments::command_usage(name, command);
         return format!("{usage}\n{}\n", command.summary());
     }
-    let mut text = arguments::usage(name);
-    text += "\nReads block-device configurations. Makes devices in the microvm appliance\nonly, never on the host.\n\n";
-    text +=
-        &format!("  --params PARAMS  YAML file of parameters (default: ${PARAMS_VARIABLE})\n\n");
-    for command in Command::ALL {
-        text += &format!("  {:<11}{}\n", command.name(), command.summary());
-    }
-    text
+    MANUAL.help_below(&arguments::usage(name))
 }
 
 /// A line as upstream's logging prints it.

@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use crate::error::Explain;
 use crate::lint::{self, check_json, first_line, python, Exclusions};
+use crate::manual::{Manual, Options};
 use crate::yaml;
 
 use super::{fail, print};
@@ -28,16 +29,40 @@ use report::Report;
 const ELEMENTS_DIR: (&str, &str) = ("ELEMENTS_DIR", "diskimage_builder/elements");
 const LIB_DIR: (&str, &str) = ("LIB_DIR", "diskimage_builder/lib");
 
-const HELP: &str = "Usage: dib-lint [--flake8]\n\n\
-Looks for common mistakes in the elements below ELEMENTS_DIR (default:\n\
-diskimage_builder/elements) and in the files of LIB_DIR (diskimage_builder/lib), prints an\n\
-ERROR line for each, and exits with 1 if there are any.\n\n\
-A line '# dib-lint: disable=TEST...' in a file switches tests off for it, an entry 'ignore'\n\
-in the section [dib-lint] of ./tox.ini does for all: executable indent sete setu setpipefail\n\
-dibdebugtrace safe_sudo which tabindent newline mddocs. '# dib-lint: safe_sudo' and\n\
-'# dib-lint: which' in a line excuse that line. Files that git ignores are skipped.\n\n\
-Python scripts are checked for layout, with the codes and the settings of flake8, but not\n\
-for what needs a parser. --flake8 runs the program flake8 over them instead.\n";
+/// The manual.
+pub(super) static MANUAL: Manual = Manual {
+    name: "dib-lint",
+    linked: true,
+    summary: "find common mistakes in elements",
+    usage: &["[--flake8]"],
+    description: &[
+        "Looks for common mistakes in elements, and prints an ERROR line for each.",
+        "A line `# dib-lint: disable=TEST...` in a file switches tests off for it, an entry `ignore` in the section \
+         [dib-lint] of ./tox.ini does for all: executable indent sete setu setpipefail dibdebugtrace safe_sudo which \
+         tabindent newline mddocs. `# dib-lint: safe_sudo` and `# dib-lint: which` in a line excuse that line. Files \
+         that git ignores are skipped.",
+        "Python scripts are checked for layout, with the codes and the settings of flake8, but not for what needs a \
+         parser.",
+    ],
+    options: Options::Listed(&[
+        ("--flake8", "have the program flake8 check Python scripts"),
+        ("-h, --help", "show this text"),
+    ]),
+    environment: &[
+        (
+            "ELEMENTS_DIR",
+            "the elements, if not diskimage_builder/elements",
+        ),
+        ("LIB_DIR", "further files, if not diskimage_builder/lib"),
+    ],
+    statuses: &[
+        ("0", "nothing was found"),
+        ("1", "something was found"),
+        ("2", "the command line is none"),
+    ],
+    see_also: &["safedib-check"],
+    ..Manual::EMPTY
+};
 
 #[derive(Debug, Error)]
 enum Failure {
@@ -74,7 +99,7 @@ pub fn run(name: &str, words: &[OsString]) -> ExitCode {
         [] => false,
         [word] if word == "--flake8" => true,
         [word] if word == "--help" || word == "-h" => {
-            print(HELP);
+            print(&MANUAL.help());
             return ExitCode::SUCCESS;
         }
         [.., word] => {

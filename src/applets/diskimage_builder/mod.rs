@@ -17,12 +17,57 @@ use thiserror::Error as ThisError;
 
 use crate::driver;
 use crate::error::{Error, Explain};
+use crate::manual::{Manual, Operands, Options};
 use crate::request::image_yaml::{self, Arguments, Image, Parsed, PROGRAM};
 use crate::request::{BuildRequest, Environment};
 
 use relay::say;
 
 use super::{disk_image_create, fail, print};
+
+/// The manual.
+pub(super) static MANUAL: Manual = Manual {
+    name: PROGRAM,
+    linked: true,
+    summary: "build the images that files in YAML define",
+    usage: &["[-h] [--dry-run] [--stop-on-failure] [-j N] [--no-progress] FILE..."],
+    description: &[
+        "Builds the images that files in YAML define, without root and without running any of their elements' scripts \
+         on this machine. A file is a list; each item of it is a map with some of these keys. Items without imagename, \
+         or with one that has occurred, add to that image: lists add up, maps are merged, and of everything else the \
+         last one counts.",
+        "Errors in a file come all at once, each as `FILE:LINE:COLUMN: what`, before anything is built.",
+    ],
+    further: Some(("Keys of an image", image_yaml::keys)),
+    options: Options::Listed(&[
+        ("--dry-run", "show the command line of each image, and build none"),
+        (
+            "--stop-on-failure",
+            "begin no further image when one has failed",
+        ),
+        (
+            "-j N, --jobs N",
+            "build up to N images at the same time (default: 1)",
+        ),
+        (
+            "--no-progress",
+            "show the plain log on a terminal, too, not a live view",
+        ),
+        ("-h, --help", "show this text"),
+    ]),
+    operands: Operands::Files,
+    statuses: &[
+        ("0", "all images are there"),
+        ("1", "one was not built, or a file is wrong"),
+        ("2", "the command line is none"),
+    ],
+    examples: &[(
+        "Two images at a time:",
+        "diskimage-builder -j 2 images.yaml",
+    )],
+    see_also: &["disk-image-create", "safedib-plan", "safedib-variables"],
+    ..Manual::EMPTY
+};
 
 /// What can be wrong beside the files.
 #[derive(Debug, ThisError)]
@@ -152,7 +197,7 @@ fn build_all(words: &[OsString]) -> Result<(), Error> {
 fn read(words: &[OsString]) -> Result<Option<(Arguments, Vec<Image>)>, Error> {
     match image_yaml::parse(words)? {
         Parsed::Help => {
-            print(&image_yaml::help());
+            print(&MANUAL.help_below(&image_yaml::usage()));
             Ok(None)
         }
         Parsed::Run(arguments) => {

@@ -19,21 +19,41 @@ use crate::appliance::microvm::Machine;
 use crate::appliance::{self, Abilities};
 use crate::driver;
 use crate::error::{Error, Explain};
+use crate::manual::{self, Manual};
 
 use super::{fail, print};
 use findings::Findings;
 use subject::Subject;
 
-const HELP: &str = "Usage: safedib doctor [--json] [--probe]\n\n\
-Tells what this host can do: the two appliances and what they need, commands that\n\
-elements and formats need, room, and which appliance a build gets and why. Names the\n\
-command that mends each lack; those are for root. A sandbox is started for it; a\n\
-virtual machine only with --probe, which finds out whether /dev/kvm works unless a\n\
-build since the last boot has done so (some 15 seconds).\n\n\
-  --json     print everything as JSON\n\
-  --probe    try KVM\n\n\
-The exit status is 0 if a build such as `disk-image-create debian-minimal` works here,\n\
-with the variables that are set now, and 1 if it does not.\n";
+/// The manual.
+pub(super) static MANUAL: Manual = Manual {
+    name: "doctor",
+    summary: "tell what this host can do, and what mends what it lacks",
+    usage: &["[--json] [--probe]"],
+    description: &[
+        "Tells what this host can do: the two appliances and what they need, commands that elements and formats need, \
+         room, and which appliance a build gets and why. Names the command that mends each lack; those are for root. \
+         A sandbox is started for it; a virtual machine only with --probe.",
+    ],
+    options: manual::Options::Listed(&[
+        ("--json", "print everything as JSON"),
+        (
+            "--probe",
+            "find out whether /dev/kvm works, unless a build since the last boot has done so (some 15 seconds)",
+        ),
+        ("-h, --help", "show this text"),
+    ]),
+    statuses: &[
+        (
+            "0",
+            "a build such as `disk-image-create debian-minimal` works here, with the variables that are set now",
+        ),
+        ("1", "it does not"),
+        ("2", "the command line is none"),
+    ],
+    see_also: &["disk-image-create", "safedib-plan"],
+    ..Manual::EMPTY
+};
 
 #[derive(Debug, ThisError)]
 enum DoctorError {
@@ -87,7 +107,7 @@ fn options(words: &[OsString]) -> Result<Options, DoctorError> {
 fn examine(words: &[OsString]) -> Result<ExitCode, Error> {
     let options = options(words)?;
     if options.help {
-        print(HELP);
+        print(&MANUAL.help());
         return Ok(ExitCode::SUCCESS);
     }
     let findings = findings(options.probe)?;

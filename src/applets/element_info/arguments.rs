@@ -31,18 +31,6 @@ pub(super) fn usage(name: &str) -> String {
     format!("usage: {name} [-h] [--env] elements [elements ...]\n")
 }
 
-/// What `--help` prints.
-pub(super) fn help(name: &str) -> String {
-    format!(
-        "{}\nPrints the given elements and all that they depend on, as found on ELEMENTS_PATH.\n\n\
-         positional arguments:\n  elements    elements of an image, an operating system among them\n\n\
-         options:\n  -h, --help  show this text and exit\n  \
-         --env, -e   print IMAGE_ELEMENT, IMAGE_ELEMENT_YAML and get_image_element_array\n              \
-         for bash to eval\n",
-        usage(name)
-    )
-}
-
 /// Reads the words after the program's name. The elements are the first words
 /// in a row that are no options; argparse takes none after that.
 pub(super) fn parse(name: &str, words: &[OsString]) -> Result<Request, Failure> {

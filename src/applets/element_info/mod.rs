@@ -13,10 +13,45 @@ use thiserror::Error;
 
 use crate::elements::{self, Catalog, Element};
 use crate::error::{tell, Explain};
+use crate::manual::{Manual, Operands, Options};
 use crate::request::yaml_map;
 
 use super::answered;
 use arguments::Request;
+
+/// The manual.
+pub(super) static MANUAL: Manual = Manual {
+    name: "element-info",
+    linked: true,
+    summary: "print what elements depend on",
+    usage: &["[-h] [--env] ELEMENT..."],
+    description: &[
+        "Prints the given elements and all that they depend on, as found on ELEMENTS_PATH. An operating system must \
+         be among them.",
+    ],
+    options: Options::Listed(&[
+        (
+            "-e, --env",
+            "print IMAGE_ELEMENT, IMAGE_ELEMENT_YAML and get_image_element_array for bash to eval",
+        ),
+        ("-h, --help", "show this text"),
+    ]),
+    operands: Operands::Elements,
+    environment: &[
+        (
+            ELEMENTS_PATH,
+            "directories with elements, upstream's own included; it must be set",
+        ),
+        (DEBUG_TRACE, "1: print messages for debugging, too"),
+    ],
+    statuses: &[
+        ("0", "all are found"),
+        ("1", "the elements cannot be had together"),
+        ("2", "the command line is none"),
+    ],
+    see_also: &["disk-image-create", "safedib-plan"],
+    ..Manual::EMPTY
+};
 
 /// Name of upstream's logger, which its lines show.
 const LOGGER: &str = "diskimage_builder.element_dependencies";
@@ -74,7 +109,7 @@ pub fn run(name: &str, words: &[OsString]) -> ExitCode {
 /// What goes to stdout.
 fn answer(name: &str, words: &[OsString]) -> Result<String, Failure> {
     let (env, requested) = match arguments::parse(name, words)? {
-        Request::Help => return Ok(arguments::help(name)),
+        Request::Help => return Ok(MANUAL.help_below(&arguments::usage(name))),
         Request::Show { env, elements } => (env, elements),
     };
     let traced = traced()?;

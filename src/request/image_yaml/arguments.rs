@@ -51,7 +51,7 @@ impl Explain for UsageError {
 }
 
 /// The usage lines.
-pub(super) fn usage() -> String {
+pub fn usage() -> String {
     let indent = " ".repeat("usage: ".len() + PROGRAM.len() + 1);
     format!(
         "usage: {PROGRAM} [-h] [--dry-run] [--stop-on-failure] [-j N]\n\

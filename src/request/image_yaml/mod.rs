@@ -9,10 +9,10 @@ mod image;
 mod property;
 mod schema;
 
-pub use arguments::{parse, Arguments, Parsed, UsageError, PROGRAM};
+pub use arguments::{parse, usage, Arguments, Parsed, UsageError, PROGRAM};
 pub use error::{Complaint, Error};
 pub use files::{read, read_text};
-pub use help::{help, markdown};
+pub use help::{keys, markdown};
 pub use image::{images, Entry, Image, Setting};
 pub use property::{Kind, Property, PROPERTIES};
 

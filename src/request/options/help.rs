@@ -14,6 +14,7 @@ const SHOWN: [variables::Variable; 6] = [
 ];
 
 const INDENT: usize = 8;
+/// Widest line of a help text.
 const WIDTH: usize = 79;
 
 /// The text of `--help`, final newline included.
@@ -32,12 +33,12 @@ pub fn help(program: &str, ramdisk: bool) -> String {
         .filter(|option| !ramdisk || option.ramdisk_help)
     {
         text.push_str(&format!("    {}\n", option.synopsis()));
-        text.push_str(&wrapped(&description(option)));
+        text.push_str(&wrapped(&description(option), INDENT));
     }
     text.push_str("\nEnvironment variables (there are more, and most options have one):\n");
     for variable in SHOWN {
         text.push_str(&format!("    {}\n", variable.name));
-        text.push_str(&wrapped(&variable.doc.replace('`', "")));
+        text.push_str(&wrapped(&variable.doc.replace('`', ""), INDENT));
     }
     text.push_str("\nOne of the elements must provide an operating system.\n\nExamples:\n");
     for example in examples(ramdisk) {
@@ -65,14 +66,15 @@ fn description(option: &OptionSpec) -> String {
     }
 }
 
-fn wrapped(text: &str) -> String {
+/// A text in lines for a terminal, each with so many blanks before it.
+pub fn wrapped(text: &str, indent: usize) -> String {
     let mut lines = String::new();
-    let mut line = " ".repeat(INDENT);
+    let mut line = " ".repeat(indent);
     for word in text.split_whitespace() {
-        if line.len() + word.len() > WIDTH && line.len() > INDENT {
+        if line.len() + word.len() > WIDTH && line.len() > indent {
             lines.push_str(line.trim_end());
             lines.push('\n');
-            line = " ".repeat(INDENT);
+            line = " ".repeat(indent);
         }
         line.push_str(word);
         line.push(' ');

@@ -5,7 +5,7 @@
 mod help;
 mod table;
 
-pub use help::{help, markdown};
+pub use help::{help, markdown, wrapped};
 pub use table::OPTIONS;
 
 use super::getopt::{Grammar, Long, Name};

@@ -66,8 +66,8 @@ options! {
         "main element of a ramdisk; dracut-ramdisk for distributions without busybox";
     RootLabel: None, Some("root-label"), Some("LABEL"), Some(variables::ROOT_LABEL), IfExported, Last, "cloudimg-rootfs; img-rootfs on xfs", true, Getopt,
         "label of the root filesystem";
-    InstallType: None, Some("install-type"), Some("TYPE"), Some(variables::DIB_DEFAULT_INSTALLTYPE), IfExported, Last, "source", true, Getopt,
-        "how elements install software: source or package";
+    InstallType: None, Some("install-type"), Some("source|package"), Some(variables::DIB_DEFAULT_INSTALLTYPE), IfExported, Last, "source", true, Getopt,
+        "how elements install software";
     DockerTarget: None, Some("docker-target"), Some("NAME[:TAG]"), Some(variables::DOCKER_TARGET), Always, Last, "", true, Getopt,
         "name of a docker image; needed for that type";
     Logfile: None, Some("logfile"), Some("FILE"), Some(variables::LOGFILE), Always, Last, "", true, Getopt,
@@ -76,10 +76,10 @@ options! {
         "room to add to the size of the content";
     MkfsJournalSize: None, Some("mkfs-journal-size"), Some("MIB"), Some(variables::DIB_JOURNAL_SIZE), Always, Last, "64", true, Documented,
         "size of the journal of an ext4 root";
-    Generation: None, Some("generation"), Some("N"), Some(variables::DIB_GENERATION), IfExported, Last, "told from the elements", true, Ours,
-        "generation of diskimage-builder that the elements were written for: 0, 1, 2 or 3, for 0.1.x to 3.x";
-    Appliance: None, Some("appliance"), Some("KIND"), Some(variables::DIB_APPLIANCE), IfExported, Last, "auto", true, Ours,
-        "where hooks run: auto, namespace, microvm, or microvm,tcg for one without KVM";
+    Generation: None, Some("generation"), Some("0|1|2|3"), Some(variables::DIB_GENERATION), IfExported, Last, "told from the elements", true, Ours,
+        "generation of diskimage-builder that the elements were written for, 0.1.x to 3.x";
+    Appliance: None, Some("appliance"), Some("auto|namespace|microvm|microvm,tcg"), Some(variables::DIB_APPLIANCE), IfExported, Last, "auto", true, Ours,
+        "where hooks run: in namespaces or in a virtual machine, with microvm,tcg in one without KVM";
     Memsize: None, Some("memsize"), Some("MIB"), None, Never, Last, "2048", true, Ours,
         "memory of the microvm appliance";
     Smp: None, Some("smp"), Some("N"), None, Never, Last, "the host's processors, at most 8; 1 without KVM", true, Ours,
@@ -94,8 +94,8 @@ options! {
         "give hooks this variable, with this value or the caller's, even if its name says that it is a credential; '*' is all; may be repeated";
     Lib: None, Some("lib"), Some("DIR"), None, Never, Last, "", true, Ours,
         "use these shell libraries (upstream's lib) in place of our own";
-    Compression: None, Some("compression"), Some("KIND"), None, Never, Last, "zlib", true, Ours,
-        "how qcow2 images are compressed: zlib, or zstd, which takes a fraction of the time and needs qemu 5.1 to be read";
+    Compression: None, Some("compression"), Some("zlib|zstd"), None, Never, Last, "zlib", true, Ours,
+        "how qcow2 images are compressed; zstd takes a fraction of the time and needs qemu 5.1 to be read";
     Cache: None, Some("cache"), Some("[=DIR]"), None, Never, Last, "nothing is kept", true, Ours,
         "keep states of the target between hooks in DIR (~/.cache/safedib/layers), and begin with the last one that nothing has changed since";
     CacheMax: None, Some("cache-max"), Some("SIZE"), None, Never, Last, "20G", true, Ours,

@@ -63,7 +63,7 @@ impl Variable {
     }
 
     /// The generations, in words; empty for all.
-    fn generation_words(&self) -> String {
+    pub fn generation_words(&self) -> String {
         match self.generations {
             (Generation::V0, Generation::V3) => String::new(),
             (first, last) if first == last => format!(" Only in {}.x.", first.name()),
@@ -75,7 +75,8 @@ impl Variable {
 }
 
 impl SetBy {
-    fn words(self) -> &'static str {
+    /// In words.
+    pub fn words(self) -> &'static str {
         match self {
             SetBy::User => "user",
             SetBy::Option => "user, option",
@@ -86,7 +87,8 @@ impl SetBy {
 }
 
 impl Visible {
-    fn words(self) -> &'static str {
+    /// In words.
+    pub fn words(self) -> &'static str {
         match self {
             Visible::Hooks => "all hooks",
             Visible::Outside => "hooks outside",
