@@ -8,6 +8,7 @@ mod finish;
 mod host;
 pub mod layers;
 mod machine;
+mod memory;
 mod planning;
 mod room;
 mod session;

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use crate::appliance::namespace::{self, AgentCommand};
-use crate::appliance::{ApplianceSpec, Ending, Running, WorkDir};
+use crate::appliance::{ApplianceSpec, Ending, Running, Trouble, WorkDir};
 use crate::error::Syntax;
 use crate::output;
 use crate::plan::{ApplianceKind, Plan, PlannedOutput, Share, Stage, RAW_DISK};
@@ -13,6 +13,7 @@ use crate::report::{BuildFailure, LogPlace, LogWriter, Timings};
 use crate::request::{BuildRequest, Generation, OutputFormat};
 
 use super::session::{self, End};
+use super::memory::Watch;
 use super::{drive, machine, own_binary, own_directories, room, Error, Workspace, INSIDE};
 
 /// Size of the medium for a disk whose size is not known before the tree is:
@@ -55,6 +56,7 @@ pub(super) fn run(
 ) -> Result<(), Error> {
     let mut timings = Timings::default();
     for stage in plan.stages() {
+        let memory = Watch::begin();
         let running = start(request, plan, &stage, workspace, log)?;
         for note in running.notes() {
             log.say(&format!("safedib: {note}"));
@@ -69,6 +71,7 @@ pub(super) fn run(
         let end = session::run(&*running, session, log, &mut timings, &mut on_layer);
         let ending = running.end();
         if let Err(end) = end? {
+            let ending = short_of_memory(&memory, ending);
             return Err(failure(request, plan, &stage, workspace, end, ending));
         }
     }
@@ -210,6 +213,16 @@ fn rescue(request: &BuildRequest, plan: &Plan) -> Option<String> {
     let raw = |output: &&PlannedOutput| output.format == OutputFormat::Raw;
     let output = plan.outputs.iter().find(raw)?;
     request.keep_on_failure.then(|| output.staged.clone())
+}
+
+/// An ending for which memory was lacking, where no appliance has said why.
+fn short_of_memory(memory: &Watch, mut ending: Ending) -> Ending {
+    let told = memory.explain().filter(|_| ending.trouble.is_none());
+    if let Some((what, hint)) = told {
+        ending.how = ending.how.map(|how| format!("{how}; {what}"));
+        ending.trouble = Some(Trouble { what, hint });
+    }
+    ending
 }
 
 fn failure(

@@ -79,7 +79,7 @@ options! {
     Generation: None, Some("generation"), Some("N"), Some(variables::DIB_GENERATION), IfExported, Last, "told from the elements", true, Ours,
         "generation of diskimage-builder that the elements were written for: 0, 1, 2 or 3, for 0.1.x to 3.x";
     Appliance: None, Some("appliance"), Some("KIND"), Some(variables::DIB_APPLIANCE), IfExported, Last, "auto", true, Ours,
-        "where hooks run: auto, namespace, microvm, or microvm,tcg for one without KVM";
+        "where hooks run: auto, namespace or microvm; microvm,tcg for one without KVM, microvm,user-net for one whose network needs no user namespaces, and lets hooks reach this host's loopback";
     Memsize: None, Some("memsize"), Some("MIB"), None, Never, Last, "2048", true, Ours,
         "memory of the microvm appliance";
     Smp: None, Some("smp"), Some("N"), None, Never, Last, "the host's processors, at most 8; 1 without KVM", true, Ours,

@@ -216,7 +216,7 @@ fn freeze(
             outside_target: shell.bytes(variables::BREAK_OUTSIDE_TARGET).is_some(),
         },
         log: prepared.log,
-        appliance: machine::appliance(raw, caller)?.0,
+        appliance: machine::appliance(raw, caller)?.choice,
         machine: machine::options(raw, caller, host)?,
         shares: paths::shares(raw, host)?,
         cwd: host.cwd.clone(),
