@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::confinement::Confinement;
 use super::error::Error;
 use super::network::find_program;
+use super::running::forbidding_setting;
 
 /// Ids that must exist inside beside 0: up to `nobody`, 65534.
 const NEEDED: u32 = 65_534;
@@ -73,7 +74,13 @@ impl Mapping {
             uid_map: &read("/proc/self/uid_map"),
             gid_map: &read("/proc/self/gid_map"),
         };
-        Self::find(uid, gid, &name, &tables)
+        Self::find(uid, gid, &name, &tables).map_err(|error| match error {
+            // Where no namespace can be made at all that is the first to mend.
+            Error::NoSuchIds { .. } | Error::FewIds { .. } => {
+                forbidding_setting().unwrap_or(error)
+            }
+            other => other,
+        })
     }
 
     /// The mapping of a user who has no subordinate ids: the own ids only.
