@@ -12,6 +12,7 @@ mod foreign;
 mod host;
 pub mod layers;
 mod machine;
+mod memory;
 mod planning;
 mod reports;
 mod room;

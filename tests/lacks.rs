@@ -211,7 +211,15 @@ fn masked_kernel_filesystems_are_refused_with_the_way_out() {
                  for mount in $(findmnt -rno TARGET -t {fstype}); do \
                  case $mount in /proc|/sys) ;; *) umount -l $mount ;; esac; done"
             );
-            lacks(&build(&caller, "tar"), &setup, &[text, "nesting"]);
+            lacks(
+                &build(&caller, "tar"),
+                &setup,
+                &[
+                    text,
+                    "podman: --security-opt unmask=ALL",
+                    "procMount: Unmasked",
+                ],
+            );
         }
     }
 }

@@ -75,6 +75,7 @@ fn kvm_works(request: &BuildRequest, binary: &Path, how: Kvm, say: &mut dyn FnMu
 pub fn options(request: &BuildRequest) -> Machine {
     Machine {
         force_tcg: request.machine.force_tcg,
+        user_net: request.machine.user_net,
         memory_mib: request.machine.memory_mib,
         processors: request.machine.processors,
         packages: request.machine.packages.clone(),

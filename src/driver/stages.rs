@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use crate::appliance::namespace::{self, AgentCommand};
-use crate::appliance::{ApplianceSpec, Ending, Running, WorkDir};
+use crate::appliance::{ApplianceSpec, Ending, Running, Trouble, WorkDir};
 use crate::error::Syntax;
 use crate::output;
 use crate::plan::{ApplianceKind, Plan, PlannedOutput, Share, Stage, RAW_DISK};
@@ -12,6 +12,7 @@ use crate::protocol::{Failure, KeptLayer, Session, USR_CHANGES};
 use crate::report::{appliance_name, BuildFailure, LogPlace, LogWriter, Timings};
 use crate::request::{BuildRequest, Generation, OutputFormat};
 
+use super::memory::Watch;
 use super::session::{self, End};
 use super::{
     breaks, cleaned, downloads, drive, machine, own_binary, own_directories, room, Error,
@@ -54,6 +55,7 @@ pub(super) fn run(
         let starting = format!("start the {} appliance", appliance_name(stage.kind));
         log.session(Some(stage.steps.start), &starting);
         timings.record().begin_stage(stage.steps.start);
+        let memory = Watch::begin();
         let running = start(request, plan, &stage, workspace, log)?;
         timings.record().note_stage(running.notes());
         for note in running.notes() {
@@ -70,6 +72,7 @@ pub(super) fn run(
         let ending = running.end();
         timings.record().end_stage();
         if let Err(end) = end? {
+            let ending = short_of_memory(&memory, ending);
             let place = log.place().clone();
             return Err(failure(
                 request, plan, &stage, workspace, end, ending, place,
@@ -211,6 +214,16 @@ fn rescue(request: &BuildRequest, plan: &Plan) -> Option<String> {
     let raw = |output: &&PlannedOutput| output.format == OutputFormat::Raw;
     let output = plan.outputs.iter().find(raw)?;
     request.keep_on_failure.then(|| output.staged.clone())
+}
+
+/// An ending for which memory was lacking, where no appliance has said why.
+fn short_of_memory(memory: &Watch, mut ending: Ending) -> Ending {
+    let told = memory.explain().filter(|_| ending.trouble.is_none());
+    if let Some((what, hint)) = told {
+        ending.how = ending.how.map(|how| format!("{how}; {what}"));
+        ending.trouble = Some(Trouble { what, hint });
+    }
+    ending
 }
 
 fn failure(

@@ -11,7 +11,7 @@ use crate::protocol::OwnCache;
 use crate::report::LogWriter;
 use crate::request::BuildRequest;
 
-use super::{room, Error};
+use super::{memory, room, Error};
 
 /// Random suffix of temporary names, like mktemp's `XXXXXXXX`.
 pub(super) fn random_suffix() -> Result<String, Error> {
@@ -33,17 +33,14 @@ fn random<const N: usize>() -> Result<[u8; N], Error> {
     Ok(bytes)
 }
 
-/// Whether the build lives in memory (`tmpfs_check`): wanted, and total memory
-/// at least twice what the tmpfs needs. The second value is upstream's warning.
+/// Whether the build lives in memory (`tmpfs_check`): wanted, and the memory that
+/// it may use at least twice what the tmpfs needs. The second value is upstream's warning.
 pub fn use_tmpfs(request: &BuildRequest) -> (bool, Option<String>) {
     if !request.tmpfs.wanted {
         return (false, None);
     }
     let needed_gib = request.tmpfs.min_gib * 2;
-    let total_kib = fs::read_to_string("/proc/meminfo")
-        .ok()
-        .and_then(|text| memory_total_kib(&text));
-    match total_kib {
+    match memory::total_kib() {
         Some(total) if total >= needed_gib.saturating_mul(1 << 20) => (true, None),
         Some(total) => (
             false,
@@ -54,16 +51,6 @@ pub fn use_tmpfs(request: &BuildRequest) -> (bool, Option<String>) {
         ),
         None => (false, None),
     }
-}
-
-fn memory_total_kib(meminfo: &str) -> Option<u64> {
-    meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
 }
 
 /// Creates a directory that only the caller can enter.
@@ -132,16 +119,4 @@ pub(super) fn caller_dir(
         ));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_read_in_kib() {
-        let text = "MemTotal:       24684092 kB\nMemFree: 1 kB\n";
-        assert_eq!(memory_total_kib(text), Some(24_684_092));
-        assert_eq!(memory_total_kib("nothing"), None);
-    }
 }

@@ -332,6 +332,8 @@ pub enum ApplianceChoice {
 pub struct MachineOptions {
     /// Do not try KVM, and whose word that was: an option or a variable.
     pub force_tcg: Option<&'static str>,
+    /// Its network is qemu's own, which needs no user namespace.
+    pub user_net: bool,
     /// `--memsize`, MiB.
     pub memory_mib: u64,
     /// `--smp`; by default the host's processors.

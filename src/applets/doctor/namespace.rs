@@ -73,7 +73,10 @@ fn sandbox(abilities: &Abilities, binary: Option<&Path>) -> Check {
     };
     let absent = matches!(
         error,
-        Error::NoSubordinateIds { .. } | Error::NoMapper { .. }
+        Error::NoSubordinateIds { .. }
+            | Error::NoSuchIds { .. }
+            | Error::FewIds { .. }
+            | Error::NoMapper { .. }
     );
     match (error, binary) {
         // Whether they work at all is another question.

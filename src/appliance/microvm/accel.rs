@@ -143,6 +143,7 @@ mod tests {
     fn machine(force_tcg: Option<&'static str>, cache: PathBuf) -> Machine {
         Machine {
             force_tcg,
+            user_net: false,
             memory_mib: 1,
             processors: None,
             packages: Vec::new(),

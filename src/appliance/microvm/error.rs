@@ -247,6 +247,15 @@ impl Explain for Error {
             Error::Share { .. } => "share the directory that it lies in".to_owned(),
             Error::Host(error) => return error.hint(),
             Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => no_room(),
+            Error::Tool {
+                program, message, ..
+            } if *program == "passt" && message.contains("user namespace") => {
+                format!(
+                    "passt needs user namespaces: use --no-network, or {}, with which hooks \
+                     reach services on this host's loopback, too",
+                    Setting::Appliance("microvm,user-net")
+                )
+            }
             // strerror(ENOSPC), which every program prints.
             Error::Tool { message, .. } if message.contains("No space left on device") => no_room(),
             Error::Tool { .. } | Error::Io { .. } => return None,

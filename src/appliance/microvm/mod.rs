@@ -7,7 +7,8 @@
 //! port. Shares come through 9p. qemu runs in a user namespace with the ids of the namespace
 //! appliance, where the host allows that: the caller's files are root's inside,
 //! and a root caller's qemu has no privilege on the host.
-//! The way out is passt, which is told not to map any address to the host.
+//! The way out is passt, which is told not to map any address to the host; where
+//! the user asks for that, it is qemu's own.
 
 mod accel;
 mod cache;
@@ -42,6 +43,9 @@ pub use running::{start_watched, try_kvm};
 pub struct Machine {
     /// Do not try KVM, and who said so.
     pub force_tcg: Option<&'static str>,
+    /// Its network is qemu's own instead of passt's, which needs user namespaces;
+    /// hooks then reach the host's loopback, too.
+    pub user_net: bool,
     /// Memory, MiB.
     pub memory_mib: u64,
     /// Processors; by default as many as the host has, up to 8, and one under TCG.

@@ -2,7 +2,7 @@
 //!
 //! Outbound connections only: nothing is forwarded inwards, and no address of
 //! the machine's network leads to the host's loopback. qemu's own user network
-//! would map 10.0.2.2 to it.
+//! maps 10.0.2.2 to it, and is used where the user asks for it by name.
 
 use std::io::Read;
 use std::net::IpAddr;
@@ -20,6 +20,11 @@ use crate::protocol::machine::MachineNetwork;
 const ADDRESS: &str = "10.0.2.15";
 const GATEWAY: &str = "10.0.2.2";
 const DNS: &str = "10.0.2.3";
+
+/// The option for the same network from qemu itself.
+pub(super) fn of_qemu() -> String {
+    format!("-netdev user,id=net,ipv6=off,net=10.0.2.0/24,host={GATEWAY},dns={DNS}")
+}
 
 /// The program.
 pub(super) fn find() -> Result<PathBuf, Error> {

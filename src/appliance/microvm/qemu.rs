@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use super::ids::Ids;
 use super::setup::Export;
-use super::{cache, Error, Machine};
+use super::{cache, network, Error, Machine};
 use crate::appliance::HelperDisk;
 use crate::protocol::machine::{HELPER_DRIVE, IMAGE_DISK, PORT_NAME, ROOT_DISK, SCRATCH_DISK};
 
@@ -48,8 +48,17 @@ pub(super) struct Parts<'a> {
     pub(super) exports: &'a [Export],
     /// qemu's end of the agent's channel.
     pub(super) channel: RawFd,
-    /// qemu's end of the network.
-    pub(super) card: Option<RawFd>,
+    pub(super) card: Option<Card>,
+}
+
+/// What the machine's network card is connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Card {
+    /// The other end of this descriptor's socket.
+    Socket(RawFd),
+    /// qemu's own network. It maps the gateway to the host's loopback, and has no
+    /// setting against that.
+    User,
 }
 
 /// The guest kernel's command line. A panic ends the machine at once
@@ -121,9 +130,12 @@ pub(super) fn arguments(parts: &Parts) -> Vec<OsString> {
         ));
     }
     if let Some(card) = parts.card {
-        list.words(&format!(
-            "-netdev stream,id=net,server=off,addr.type=fd,addr.str={card}"
-        ));
+        list.words(&match card {
+            Card::Socket(number) => {
+                format!("-netdev stream,id=net,server=off,addr.type=fd,addr.str={number}")
+            }
+            Card::User => network::of_qemu(),
+        });
         // Without a ROM: nobody boots from the network.
         list.words("-device virtio-net-pci,netdev=net,romfile=");
     }
@@ -216,6 +228,13 @@ mod tests {
     fn shown(arguments: &[OsString]) -> String {
         let words = arguments.iter().map(|word| word.to_string_lossy());
         words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn qemus_own_network_lets_nobody_in() {
+        let line = network::of_qemu();
+        assert!(line.contains("host=10.0.2.2,dns=10.0.2.3"), "{line}");
+        assert!(!line.contains("fwd"), "{line}");
     }
 
     #[test]

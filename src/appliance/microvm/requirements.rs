@@ -34,7 +34,7 @@ pub fn requirements(machine: &Machine, network: bool) -> Vec<Requirement> {
         ("kernel", kernel::of_host().map(shown)),
         ("scratch disk", disk::find_mkfs().map(shown)),
     ];
-    if network {
+    if network && !machine.user_net {
         list.push(("network", network::find().map(shown)));
     }
     if geteuid().is_root() {

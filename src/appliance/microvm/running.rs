@@ -16,7 +16,7 @@ use super::accel::{self, Choice, Kvm};
 use super::console::Console;
 use super::ids::Ids;
 use super::network::Network;
-use super::qemu::{self, Accel, Parts};
+use super::qemu::{self, Accel, Card, Parts};
 use super::root::{self, Root};
 use super::setup::{self, Plan};
 use super::{disk, initrd, Error, Machine};
@@ -63,6 +63,9 @@ pub fn start_watched(
             Accel::Tcg => "TCG",
         }
     ));
+    if spec.network && machine.user_net {
+        say("safedib: the network is qemu's own: hooks reach services on this host's loopback");
+    }
     let began = Instant::now();
     let mut started = match starter.start(spec, agent, &place, accel, FIRST_START) {
         // Seen of qemu 10.0 under TCG with two processors on a loaded host, each
@@ -174,7 +177,8 @@ impl<'a> Starter<'a> {
         let scratch = disk::make(place, &setup, &files)?;
         let initrd = place.join("initrd");
         initrd::write(&self.root.modules(), &agent.binary, &initrd)?;
-        let mut network = match spec.network {
+        let own = spec.network && self.machine.user_net;
+        let mut network = match spec.network && !own {
             true => Some(Network::start()?),
             false => None,
         };
@@ -194,7 +198,10 @@ impl<'a> Starter<'a> {
             helper: spec.helper_drive.as_ref(),
             exports: &exports,
             channel: qemu::number(&theirs),
-            card: card.as_ref().map(qemu::number),
+            card: match &card {
+                Some(card) => Some(Card::Socket(qemu::number(card))),
+                None => own.then_some(Card::User),
+            },
         });
         let child = qemu::spawn(&self.program, &arguments, &passed, place, &self.ids)?;
         drop((theirs, card));

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Explain, Setting};
 
+use super::confinement::Confinement;
+
 /// Why the namespace appliance cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +25,26 @@ pub enum Error {
         /// First id of a range that nobody has.
         free: u32,
     },
+    /// The ids that the file gives do not exist in this user namespace.
+    #[error("the subordinate ids from {start} that {file} gives do not exist in this container's user namespace")]
+    NoSuchIds {
+        /// The file that was read.
+        file: &'static str,
+        /// First id of the range.
+        start: u32,
+    },
+    /// Root of a user namespace has too few ids beside its own.
+    #[error("this container's user namespace has {found} ids beside root's, 65534 are needed")]
+    FewIds {
+        /// How many.
+        found: u32,
+    },
+    /// Root may not write id maps.
+    #[error("cannot give a user namespace its ids: this root lacks {}", lacks.join(", "))]
+    MapsRefused {
+        /// Names of capabilities.
+        lacks: Vec<&'static str>,
+    },
     /// newuidmap or newgidmap cannot be started.
     #[error("cannot run {tool}")]
     NoMapper {
@@ -38,6 +60,8 @@ pub enum Error {
         tool: &'static str,
         /// What it printed.
         message: String,
+        /// Why it could have no privilege, if that is known.
+        confined: Option<String>,
     },
     /// A setting forbids user namespaces.
     #[error("user namespaces are forbidden: {setting}")]
@@ -153,13 +177,16 @@ impl Fault {
                 "this filesystem cannot be idmapped: run as an ordinary user, or use a directory on ext4, xfs or btrfs"
             }
             (FaultKind::Proc, _) => {
-                "/proc of this system is masked, as in a container: run the container with nesting (podman: --security-opt unmask=ALL)"
+                "/proc of this system is masked, as in a container: unmask it (podman: --security-opt unmask=ALL, Kubernetes: procMount: Unmasked; docs/fleet.md)"
             }
             (FaultKind::Sysfs, _) => {
-                "/sys of this system is masked or read-only, as in a container: run the container with nesting (podman: --security-opt unmask=ALL)"
+                "/sys of this system is masked, as in a container: unmask it (podman: --security-opt unmask=ALL, Kubernetes: procMount: Unmasked; docs/fleet.md)"
             }
             (FaultKind::Overlay, _) => {
                 "overlay mounts in user namespaces need Linux 5.11 or newer and a lower directory without mounts below it"
+            }
+            (FaultKind::Namespace, EPERM) if Confinement::of_self().is_filtered() => {
+                "a seccomp filter forbids it, as in a container: use another profile (podman's own allows it; Kubernetes: seccompProfile; docs/fleet.md)"
             }
             (FaultKind::Namespace, _) => {
                 "allow unprivileged user namespaces on this system"
@@ -187,7 +214,9 @@ impl Error {
                 format!("usermod --add-subuids {range} --add-subgids {range} {user}")
             }
             Error::NoMapper { .. } => "apt-get install uidmap".to_owned(),
-            Error::MapperFailed { .. } => "apt-get install --reinstall uidmap".to_owned(),
+            Error::MapperFailed { confined: None, .. } => {
+                "apt-get install --reinstall uidmap".to_owned()
+            }
             Error::Forbidden { fix, .. } => fix.clone(),
             Error::NoNetworkHelper => "apt-get install passt".to_owned(),
             _ => return None,
@@ -204,6 +233,24 @@ impl Explain for Error {
             Error::NoMapper { .. } => Some(
                 "install newuidmap and newgidmap (package uidmap, or shadow-utils)".to_owned(),
             ),
+            Error::NoSuchIds { .. } => Some(
+                "run as user 0 of the container, which is an ordinary user outside of it (docs/fleet.md)"
+                    .to_owned(),
+            ),
+            Error::FewIds { .. } => Some(
+                "give the container 65536 ids (Kubernetes: hostUsers: false; docs/fleet.md)".to_owned(),
+            ),
+            Error::MapsRefused { lacks } => Some(format!(
+                "give the container the capabilities {} (docs/fleet.md)",
+                lacks.join(", ")
+            )),
+            Error::MapperFailed {
+                tool,
+                confined: Some(why),
+                ..
+            } => Some(format!(
+                "{tool} cannot get its privilege in this container: {why} (docs/fleet.md)"
+            )),
             Error::MapperFailed { tool, .. } => Some(format!(
                 "{tool} must be setuid root or have its file capability, as package uidmap installs it, and /etc/subuid and /etc/subgid must hold the ranges"
             )),

@@ -286,11 +286,15 @@ fn tmpfs(path: &Path, mode: u32) -> io::Result<()> {
 
 /// The superblock stays writable and only this mount is read-only: the kernel
 /// lets hooks mount sysfs in their target read-write (debootstrap does) only then.
+/// It is so from the start, because where the host's is read-only, as in a
+/// container, the kernel refuses any other.
 fn sysfs() -> io::Result<()> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("sysfs"), "/sys", Some("sysfs"), flags, none())?;
-    let flags = flags | MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
-    Ok(mount(none(), "/sys", none(), flags, none())?)
+    let flags = libc::MOUNT_ATTR_NOSUID
+        | libc::MOUNT_ATTR_NODEV
+        | libc::MOUNT_ATTR_NOEXEC
+        | libc::MOUNT_ATTR_RDONLY;
+    let tree = sys::new_mount(c"sysfs", flags)?;
+    sys::move_mount(tree.as_fd(), Path::new("/sys"))
 }
 
 /// Names of layers are ours, so nothing in the options needs escaping.

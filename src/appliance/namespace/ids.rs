@@ -9,8 +9,10 @@ use nix::libc;
 use nix::unistd::{getegid, geteuid, User};
 use serde::{Deserialize, Serialize};
 
+use super::confinement::Confinement;
 use super::error::Error;
 use super::network::find_program;
+use super::running::forbidding_setting;
 
 /// Ids that must exist inside beside 0: up to `nobody`, 65534.
 const NEEDED: u32 = 65_534;
@@ -66,7 +68,17 @@ impl Mapping {
             .flatten()
             .map(|user| user.name)
             .unwrap_or_else(|| uid.to_string());
-        Self::find(uid, gid, &name, &read("/etc/subuid"), &read("/etc/subgid"))
+        let tables = Tables {
+            subuid: &read("/etc/subuid"),
+            subgid: &read("/etc/subgid"),
+            uid_map: &read("/proc/self/uid_map"),
+            gid_map: &read("/proc/self/gid_map"),
+        };
+        Self::find(uid, gid, &name, &tables).map_err(|error| match error {
+            // Where no namespace can be made at all that is the first to mend.
+            Error::NoSuchIds { .. } | Error::FewIds { .. } => forbidding_setting().unwrap_or(error),
+            other => other,
+        })
     }
 
     /// The mapping of a user who has no subordinate ids: the own ids only.
@@ -80,15 +92,22 @@ impl Mapping {
         }
     }
 
-    fn find(uid: u32, gid: u32, name: &str, subuid: &str, subgid: &str) -> Result<Mapping, Error> {
+    fn find(uid: u32, gid: u32, name: &str, tables: &Tables) -> Result<Mapping, Error> {
         if uid == 0 {
-            return Ok(Mapping::Root {
-                ids: root_range(subuid, subgid),
-            });
+            return match root_range(tables) {
+                Some(ids) => Ok(Mapping::Root { ids }),
+                None => container_root(gid, tables),
+            };
         }
-        let range = |table: &str, file: &'static str| {
+        let range = |table: &str, map: &str, file: &'static str| {
             let range = ranges_of(table, name, uid).max_by_key(|range| range.count);
             match range {
+                Some(range) if range.count >= NEEDED && !exists(map, range) => {
+                    Err(Error::NoSuchIds {
+                        file,
+                        start: range.start,
+                    })
+                }
                 Some(range) if range.count >= NEEDED => Ok(Range {
                     start: range.start,
                     count: range.count.min(WANTED),
@@ -97,15 +116,15 @@ impl Mapping {
                     file,
                     user: name.to_owned(),
                     found: other.map_or(0, |range| range.count),
-                    free: first_free(&[subuid, subgid], 100_000),
+                    free: first_free(&[tables.subuid, tables.subgid], 100_000),
                 }),
             }
         };
         Ok(Mapping::User {
             uid,
             gid,
-            uids: range(subuid, "/etc/subuid")?,
-            gids: range(subgid, "/etc/subgid")?,
+            uids: range(tables.subuid, tables.uid_map, "/etc/subuid")?,
+            gids: range(tables.subgid, tables.gid_map, "/etc/subgid")?,
         })
     }
 
@@ -147,14 +166,14 @@ impl Mapping {
     /// # Errors
     /// [`Error::NoMapper`].
     pub fn check_mappers(&self) -> Result<(), Error> {
-        if self.is_root() {
+        if geteuid().is_root() {
             return Ok(());
         }
         find_mapper("newuidmap")?;
         find_mapper("newgidmap").map(drop)
     }
 
-    /// The caller is root of the host.
+    /// The caller is root of the host, not only of a container without ids to spare.
     pub fn is_root(&self) -> bool {
         matches!(self, Mapping::Root { .. })
     }
@@ -176,9 +195,14 @@ impl Mapping {
 /// The kernel or a mapper refuses, or there is none.
 pub fn map_ids(pid: libc::pid_t, uid_map: &str, gid_map: &str) -> Result<(), Error> {
     if geteuid().is_root() {
-        return write_maps(pid, uid_map, gid_map).map_err(|source| Error::Io {
-            doing: format!("writing the id maps of process {pid}"),
-            source,
+        return write_maps(pid, uid_map, gid_map).map_err(|source| {
+            match Confinement::of_self().lacks_for_maps() {
+                lacks if !lacks.is_empty() => Error::MapsRefused { lacks },
+                _ => Error::Io {
+                    doing: format!("writing the id maps of process {pid}"),
+                    source,
+                },
+            }
         });
     }
     let uids = spawn_mapper("newuidmap", pid, uid_map)?;
@@ -224,6 +248,7 @@ fn finish_mapper(tool: &'static str, child: std::process::Child) -> Result<(), E
     Err(Error::MapperFailed {
         tool,
         message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        confined: Confinement::of_self().no_privilege_to_gain(),
     })
 }
 
@@ -246,22 +271,86 @@ fn all_ranges(table: &str) -> impl Iterator<Item = (&str, Range)> {
     })
 }
 
+/// What the ids of a build are chosen by, as the files' texts.
+struct Tables<'a> {
+    subuid: &'a str,
+    subgid: &'a str,
+    /// `/proc/self/uid_map` and `gid_map`: ids that exist for this process.
+    uid_map: &'a str,
+    gid_map: &'a str,
+}
+
+impl Tables<'_> {
+    fn have(&self, range: Range) -> bool {
+        exists(self.uid_map, range) && exists(self.gid_map, range)
+    }
+}
+
+/// Whether ids exist in a user namespace. The kernel maps only what lies in one
+/// line of its parent's map. A map that cannot be read says nothing.
+fn exists(map: &str, range: Range) -> bool {
+    map.is_empty() || lines_of(map).any(|line| within(range, line))
+}
+
+fn within(range: Range, line: Range) -> bool {
+    line.start <= range.start
+        && u64::from(range.start) + u64::from(range.count)
+            <= u64::from(line.start) + u64::from(line.count)
+}
+
+/// The ids that a map's lines give to this side: `inside outside count`.
+fn lines_of(map: &str) -> impl Iterator<Item = Range> + '_ {
+    map.lines().filter_map(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse);
+        let start = numbers.next()?.ok()?;
+        let count = numbers.nth(1)?.ok()?;
+        Some(Range { start, count })
+    })
+}
+
+/// Root of a container with few ids is an ordinary user outside of it, so inner
+/// root is the caller and the rest are the container's others.
+fn container_root(gid: u32, tables: &Tables) -> Result<Mapping, Error> {
+    let rest = |map: &str| {
+        let line = lines_of(map).find(|line| within(Range { start: 1, count: 1 }, *line));
+        line.map_or(0, |line| line.start.saturating_add(line.count) - 1)
+            .min(WANTED)
+    };
+    let (uids, gids) = (rest(tables.uid_map), rest(tables.gid_map));
+    if uids.min(gids) < NEEDED || gid != 0 {
+        return Err(Error::FewIds {
+            found: uids.min(gids),
+        });
+    }
+    let ids = |count| Range { start: 1, count };
+    Ok(Mapping::User {
+        uid: 0,
+        gid,
+        uids: ids(uids),
+        gids: ids(gids),
+    })
+}
+
 /// One range for both kinds of id: root's own of both files where they hold
-/// the same ids, else one that overlaps nobody's.
-fn root_range(subuid: &str, subgid: &str) -> Range {
+/// the same ids, else one that overlaps nobody's. `None` in a container that has
+/// none of these.
+fn root_range(tables: &Tables) -> Option<Range> {
+    let (subuid, subgid) = (tables.subuid, tables.subgid);
     let own = ranges_of(subuid, "root", 0).find(|range| {
         range.count > WANTED
             && ranges_of(subgid, "root", 0).any(|other| {
                 other.start <= range.start && other.start + other.count > range.start + WANTED
             })
     });
-    Range {
-        start: own.map_or_else(
-            || first_free(&[subuid, subgid], ROOT_BASE),
-            |range| range.start,
-        ),
-        count: WANTED + 1,
-    }
+    let free = |from| first_free(&[subuid, subgid], from);
+    let starts = [own.map(|range| range.start)].into_iter().flatten();
+    starts
+        .chain([free(ROOT_BASE), free(LOWEST)])
+        .map(|start| Range {
+            start,
+            count: WANTED + 1,
+        })
+        .find(|range| tables.have(*range))
 }
 
 /// The first start of 65536 ids at or above `from` that overlaps no range; one
@@ -289,6 +378,62 @@ fn first_free(tables: &[&str], from: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Explain;
+
+    const ALL: &str = "         0          0 4294967295\n";
+
+    /// The mapping of user u, or of root, in a namespace with these ids.
+    fn find_in(map: &str, uid: u32, subuid: &str, subgid: &str) -> Result<Mapping, Error> {
+        let tables = Tables {
+            subuid,
+            subgid,
+            uid_map: map,
+            gid_map: map,
+        };
+        let name = if uid == 0 { "root" } else { "u" };
+        Mapping::find(uid, uid, name, &tables)
+    }
+
+    fn find(uid: u32, subuid: &str, subgid: &str) -> Result<Mapping, Error> {
+        find_in(ALL, uid, subuid, subgid)
+    }
+
+    #[test]
+    fn root_of_a_container_with_few_ids_is_a_user() {
+        // a pod with hostUsers: false; rootless podman
+        for map in ["0 1000000 65536\n", "0 1000 1\n1 100000 65536\n"] {
+            let mapping = find_in(map, 0, "root:300000:65536", "root:300000:65536").unwrap();
+            assert!(!mapping.is_root(), "{map}");
+            assert_eq!(mapping.lines().0, "0 0 1\n1 1 65535\n", "{map}");
+        }
+        // LXC with a large range
+        let mapping = find_in("0 1000000 1000000\n", 0, "", "").unwrap();
+        assert_eq!(mapping.lines().0, "0 100000 65536\n");
+        for (map, found) in [("0 1000 1\n", 0), ("0 1000 1\n1 100000 1000\n", 1000)] {
+            let error = find_in(map, 0, "", "").unwrap_err();
+            assert!(
+                matches!(error, Error::FewIds { found: n } if n == found),
+                "{error}"
+            );
+            assert!(error.hint().unwrap().contains("hostUsers: false"));
+        }
+    }
+
+    #[test]
+    fn subordinate_ids_that_a_container_lacks_are_told() {
+        let error = find_in(
+            "0 1000000 65536\n",
+            1000,
+            "u:100000:65536",
+            "u:100000:65536",
+        );
+        let error = error.unwrap_err();
+        assert!(
+            matches!(error, Error::NoSuchIds { start: 100_000, .. }),
+            "{error}"
+        );
+        assert!(error.hint().unwrap().contains("user 0 of the container"));
+    }
 
     #[test]
     fn a_users_ids_come_by_name_or_number() {
@@ -297,7 +442,7 @@ mod tests {
             "1000:100000:65535\n",
             "v:1:9\nu:5:7\nu:100000:65536\n",
         ] {
-            let mapping = Mapping::find(1000, 1000, "u", table, "u:200000:65534").unwrap();
+            let mapping = find(1000, table, "u:200000:65534").unwrap();
             let (uids, gids) = mapping.lines();
             assert_eq!(uids, "0 1000 1\n1 100000 65535\n", "{table}");
             assert_eq!(gids, "0 1000 1\n1 200000 65534\n");
@@ -307,8 +452,7 @@ mod tests {
 
     #[test]
     fn too_few_ids_name_the_command() {
-        use crate::error::Explain;
-        let error = Mapping::find(1000, 1000, "u", "v:100000:65536\nu:1:1000\n", "").unwrap_err();
+        let error = find(1000, "v:100000:65536\nu:1:1000\n", "").unwrap_err();
         let Error::NoSubordinateIds { found, .. } = &error else {
             panic!("{error}");
         };
@@ -321,8 +465,7 @@ mod tests {
 
     #[test]
     fn root_gets_ids_that_own_nothing() {
-        let mapping =
-            |uids: &str, gids: &str| Mapping::find(0, 0, "root", uids, gids).unwrap().lines().0;
+        let mapping = |uids: &str, gids: &str| find(0, uids, gids).unwrap().lines().0;
         assert_eq!(mapping("", ""), "0 2000000000 65536\n");
         assert_eq!(
             mapping("root:300000:65536", "root:300000:65536"),
@@ -337,8 +480,7 @@ mod tests {
 
     #[test]
     fn ids_given_away_up_to_the_last_leave_those_below() {
-        let mapping =
-            |uids: &str, gids: &str| Mapping::find(0, 0, "root", uids, gids).unwrap().lines().0;
+        let mapping = |uids: &str, gids: &str| find(0, uids, gids).unwrap().lines().0;
         let rest = "x:2000000000:2294967295\n";
         assert_eq!(mapping(rest, ""), "0 100000 65536\n");
         assert_eq!(
@@ -353,7 +495,7 @@ mod tests {
             "x:1:18446744073709551616",
         ] {
             assert!(mapping(odd, odd).ends_with(" 65536\n"), "{odd}");
-            assert!(Mapping::find(1000, 1000, "x", odd, "").is_err(), "{odd}");
+            assert!(find(1000, odd, "").is_err(), "{odd}");
         }
     }
 }

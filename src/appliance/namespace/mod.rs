@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 mod confine;
+mod confinement;
 pub mod error;
 mod execute;
 pub mod facts;

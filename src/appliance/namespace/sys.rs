@@ -1,6 +1,6 @@
 //! The system calls that `nix` has no wrapper for, each as one safe function.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -55,6 +55,46 @@ pub(super) fn move_mount(tree: BorrowedFd, path: &Path) -> io::Result<()> {
         )
     })?;
     Ok(())
+}
+
+/// Makes a new, detached mount of a filesystem without a device, with these
+/// attributes (`MOUNT_ATTR_*`) of the mount.
+///
+/// # Errors
+/// `EPERM` if the kernel shows less of this filesystem to the caller.
+pub(super) fn new_mount(filesystem: &CStr, attributes: u64) -> io::Result<OwnedFd> {
+    // SAFETY: the string is NUL-terminated and outlives the call.
+    let context = descriptor(unsafe {
+        libc::syscall(libc::SYS_fsopen, filesystem.as_ptr(), libc::FSOPEN_CLOEXEC)
+    })?;
+    let nothing = std::ptr::null::<libc::c_char>();
+    // SAFETY: this command takes neither key nor value.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_fsconfig,
+            context.as_raw_fd(),
+            libc::FSCONFIG_CMD_CREATE,
+            nothing,
+            nothing,
+            0,
+        )
+    })?;
+    // SAFETY: no pointers are passed; the result is checked.
+    descriptor(unsafe {
+        libc::syscall(
+            libc::SYS_fsmount,
+            context.as_raw_fd(),
+            libc::FSMOUNT_CLOEXEC,
+            attributes,
+        )
+    })
+}
+
+/// The descriptor that a call has just made.
+fn descriptor(result: libc::c_long) -> io::Result<OwnedFd> {
+    let fd = check(result)?;
+    // SAFETY: the kernel has just given us this descriptor, nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
 /// Sets attributes (`MOUNT_ATTR_*`) on a detached mount and all mounts below

@@ -78,8 +78,8 @@ options! {
         "size of the journal of an ext4 root";
     Generation: None, Some("generation"), Some("0|1|2|3"), Some(variables::DIB_GENERATION), IfExported, Last, "told from the elements", true, Ours,
         "generation of diskimage-builder that the elements were written for, 0.1.x to 3.x";
-    Appliance: None, Some("appliance"), Some("auto|namespace|microvm|microvm,tcg"), Some(variables::DIB_APPLIANCE), IfExported, Last, "auto", true, Ours,
-        "where hooks run: in namespaces or in a virtual machine, with microvm,tcg in one without KVM";
+    Appliance: None, Some("appliance"), Some("auto|namespace|microvm|microvm,tcg|microvm,user-net"), Some(variables::DIB_APPLIANCE), IfExported, Last, "auto", true, Ours,
+        "where hooks run: in namespaces or in a virtual machine, with microvm,tcg in one without KVM, with microvm,user-net in one whose network needs no user namespaces, and lets hooks reach this host's loopback";
     Memsize: None, Some("memsize"), Some("MIB"), None, Never, Last, "2048", true, Ours,
         "memory of the microvm appliance";
     Smp: None, Some("smp"), Some("N"), None, Never, Last, "the host's processors, at most 8; 1 without KVM", true, Ours,

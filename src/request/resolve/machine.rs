@@ -19,26 +19,56 @@ const LEAST_MEMORY: u64 = 192;
 
 const CHOICE: &str = "--appliance (DIB_APPLIANCE)";
 
-/// The choice, and whether it forbids KVM.
-pub(super) fn appliance(
-    raw: &RawRequest,
-    environment: &Environment,
-) -> Result<(ApplianceChoice, bool), Error> {
+/// What is said of the appliance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) choice: ApplianceChoice,
+    /// KVM is forbidden.
+    force_tcg: bool,
+    /// The machine's network is qemu's own.
+    user_net: bool,
+}
+
+/// The choice, with what may follow `microvm`.
+pub(super) fn appliance(raw: &RawRequest, environment: &Environment) -> Result<Wanted, Error> {
     let value = raw
         .last(OptionId::Appliance)
         .or_else(|| environment.filled(variables::DIB_APPLIANCE.name));
-    match value.map(OsStr::to_string_lossy).as_deref() {
-        None | Some("auto") => Ok((ApplianceChoice::Auto, false)),
-        Some("namespace") => Ok((ApplianceChoice::Namespace, false)),
-        Some("microvm") => Ok((ApplianceChoice::Microvm, false)),
-        Some("microvm,tcg") => Ok((ApplianceChoice::Microvm, true)),
-        Some(other) => Err(Error::BadValue {
-            what: CHOICE,
-            value: other.to_owned(),
-            why: "no such appliance",
-            hint: "give auto, namespace, microvm or microvm,tcg",
-        }),
+    let Some(value) = value.map(OsStr::to_string_lossy) else {
+        return Ok(Wanted::default());
+    };
+    wanted(&value).ok_or_else(|| Error::BadValue {
+        what: CHOICE,
+        value: value.into_owned(),
+        why: "no such appliance",
+        hint: "give auto, namespace or microvm, the last also with ,tcg or ,user-net behind it",
+    })
+}
+
+fn wanted(value: &str) -> Option<Wanted> {
+    let mut words = value.split(',');
+    let mut wanted = Wanted {
+        choice: match words.next()? {
+            "auto" => ApplianceChoice::Auto,
+            "namespace" => ApplianceChoice::Namespace,
+            "microvm" => ApplianceChoice::Microvm,
+            _ => return None,
+        },
+        ..Wanted::default()
+    };
+    for word in words {
+        let flag = match word {
+            "tcg" => &mut wanted.force_tcg,
+            "user-net" => &mut wanted.user_net,
+            _ => return None,
+        };
+        // Twice is a mistake, and so is either without a machine.
+        if *flag || wanted.choice != ApplianceChoice::Microvm {
+            return None;
+        }
+        *flag = true;
     }
+    Some(wanted)
 }
 
 /// The generation that is asked for, whatever the elements look like.
@@ -81,7 +111,8 @@ pub(super) fn options(
             .split(':')
             .any(|setting| matches!(setting, "force_tcg" | "force_tcg=1"))
     });
-    let force_tcg = if appliance(raw, environment)?.1 {
+    let wanted = appliance(raw, environment)?;
+    let force_tcg = if wanted.force_tcg {
         Some(CHOICE)
     } else {
         setting_forces.then_some(variables::LIBGUESTFS_BACKEND_SETTINGS.name)
@@ -91,6 +122,7 @@ pub(super) fn options(
     let packages = environment.filled(variables::DIB_APPLIANCE_PACKAGES.name);
     Ok(MachineOptions {
         force_tcg,
+        user_net: wanted.user_net,
         memory_mib: memory.map_or(DEFAULT_MEMORY, u64::from),
         processors,
         packages: packages.map(packages_of).unwrap_or_default(),

@@ -224,7 +224,7 @@ fn freeze(
             no_progress: raw.has(OptionId::NoProgress),
             ..prepared.log
         },
-        appliance: machine::appliance(raw, caller)?.0,
+        appliance: machine::appliance(raw, caller)?.choice,
         machine: machine::options(raw, caller, host)?,
         shares: paths::shares(raw, host)?,
         cwd: host.cwd.clone(),

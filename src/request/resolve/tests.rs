@@ -328,6 +328,9 @@ fn bad_input_is_refused() {
     for line in [
         "--appliance x d",
         "--appliance namespace,tcg d",
+        "--appliance auto,user-net d",
+        "--appliance microvm,tcg,tcg d",
+        "--appliance microvm, d",
         "--memsize 100 d",
         "--memsize 2G d",
         "--smp 0 d",
@@ -413,7 +416,9 @@ fn the_machine_is_what_options_and_variables_say() {
     assert_eq!(machine.packages, ["jq", "lvm2"]);
     assert_eq!(machine.supermin_d.unwrap(), Path::new("/cwd/more"));
     let request = run(&[("DIB_APPLIANCE", "namespace")], "--app microvm,tcg d").unwrap();
-    assert!(request.machine.force_tcg.is_some());
+    assert!(request.machine.force_tcg.is_some() && !request.machine.user_net);
+    let request = run(&[("DIB_APPLIANCE", "microvm,user-net,tcg")], "d").unwrap();
+    assert!(request.machine.force_tcg.is_some() && request.machine.user_net);
 }
 
 #[test]

@@ -49,7 +49,7 @@ variables! {
     COMPRESS_IMAGE = "COMPRESS_IMAGE", OptionOnly, "`true`", Caller, "",
         "Empty after `-u`: qcow2 is not compressed.";
     DIB_APPLIANCE = "DIB_APPLIANCE", Option, "`auto`", Caller, "",
-        "Where hooks run: `auto`, `namespace`, `microvm` or `microvm,tcg`; `-c` does not clear it. Ours.";
+        "Where hooks run: `auto`, `namespace` or `microvm`, the last also with `,tcg` or `,user-net` behind it, as for `--appliance`; `-c` does not clear it. Ours.";
     DIB_APPLIANCE_PACKAGES = "DIB_APPLIANCE_PACKAGES", User, "", Caller, "",
         "Installed packages of the host that the microvm appliance gets beside its own, separated by commas and blanks; `-c` does not clear it. Ours.";
     DIB_APPLIANCE_SUPERMIN_D = "DIB_APPLIANCE_SUPERMIN_D", User, "", Caller, "",
