@@ -30,7 +30,6 @@ use crate::appliance::namespace;
 use crate::driver;
 use crate::error::{tell, Error};
 use crate::manual::Manual;
-use crate::report::LogWriter;
 use crate::report::{LogWriter, ViewPlaces};
 use crate::request::BuildRequest;
 

@@ -87,6 +87,7 @@ fn kvm(say: &mut dyn FnMut(&str)) -> Result<Kvm, Error> {
         packages: Vec::new(),
         supermin_d: None,
         cache: Machine::cache_dir(&home),
+        user_net: false,
         hypervisor: None,
     };
     let known = microvm::kvm(&machine);
