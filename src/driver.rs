@@ -85,21 +85,35 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
     room::check_file_limit(&plan)?;
     log.check()?;
     log.begin(&plan, &request.arch);
+    build_planned(request, &plan, &suffix, layers, log)?;
+    log.say("Build completed successfully");
+    log.summarise(&finish::outputs(&plan));
+    Ok(())
+}
+
+/// Makes the outputs of a plan, and clears up.
+fn build_planned(
+    request: &BuildRequest,
+    plan: &Plan,
+    suffix: &str,
+    layers: Option<Layers>,
+    log: &mut LogWriter,
+) -> Result<(), Error> {
     let drive = request.helper_drive.as_ref();
     let drive = drive.map(|drive| Drive::open(request, drive)).transpose()?;
-    let mut workspace = Workspace::create(request, &plan, &suffix, layers, log)?;
+    let mut workspace = Workspace::create(request, plan, suffix, layers, log)?;
     let finished = match &drive {
-        Some(drive) => run_with(drive, request, &plan, &mut workspace, log),
-        None => stages::run(request, &plan, &mut workspace, log),
+        Some(drive) => run_with(drive, request, plan, &mut workspace, log),
+        None => stages::run(request, plan, &mut workspace, log),
     };
     let finished = finished.and_then(|()| {
         log.check()?;
-        finish::import(&plan, &mut workspace, log)?;
-        finish::commit(request, &plan, &mut workspace, log)
+        finish::import(plan, &mut workspace, log)?;
+        finish::commit(request, plan, &mut workspace, log)
     });
     tell_no_journal(request, workspace.janitor.lost_journal(), log);
     let kept = match finished.is_err() && request.keep_on_failure {
-        true => finish::keep(&plan, &workspace, log),
+        true => finish::keep(plan, &workspace, log),
         false => Vec::new(),
     };
     if finished.is_err() {
@@ -115,12 +129,9 @@ fn build_it(request: &BuildRequest, log: &mut LogWriter) -> Result<(), Error> {
         if !matches!(error, Error::Failed(_)) {
             log.tell_place();
         }
-        return Err(cleaned.tell(error, &plan, &removed));
+        return Err(cleaned.tell(error, plan, &removed));
     }
-    removed?;
-    log.say("Build completed successfully");
-    log.summarise(&finish::outputs(&plan));
-    Ok(())
+    Ok(removed?)
 }
 
 /// Runs the stages with the content of a drive, which is brought back however

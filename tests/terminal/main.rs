@@ -260,6 +260,27 @@ fn empty() -> std::process::Output {
     }
 }
 
+/// A limit on the size of files stands for a full disk.
+#[test]
+fn a_log_that_cannot_be_kept_is_shown() {
+    let caller = &callers()[0];
+    let lines = "head -c 14000000 /dev/zero | tr '\\0' x | fold -w 2000";
+    let hook = format!("#!/bin/bash\n{lines}\necho; echo the last line\n");
+    // 12 MB in the blocks of dash: more than the image has.
+    let run = build(caller, &hook).through_shell("ulimit -f 24000");
+    let ended = Terminal::start(run.command(), 24, 100).end();
+    let text = ended.rows.join("\n");
+    assert_eq!(ended.status, 0, "{text}");
+    let log = kept_log(&run).display().to_string();
+    let warning = format!("WARNING safedib: cannot write to {log} (File too large");
+    assert!(ended.text.contains(&warning), "{text}");
+    assert!(
+        count(r"(?m) \| the last line\r$", &ended.text) == 1,
+        "{text}"
+    );
+    assert!(!ended.text.contains("log: "), "{text}");
+}
+
 #[test]
 fn a_build_that_is_refused_keeps_no_log() {
     let run = build(&callers()[0], "").args(["no-such-element"]);
