@@ -117,28 +117,43 @@ fn build_it(
     room::check_temporary(request)?;
     log.check()?;
     log.begin(&plan, &request.arch);
+    build_planned(request, &plan, &suffix, layers, reporter.timings(), log)?;
+    Ok(match request.shell {
+        None => finish::outputs(&plan),
+        Some(_) => Vec::new(),
+    })
+}
+
+/// Makes the outputs of a plan, and clears up.
+fn build_planned(
+    request: &BuildRequest,
+    plan: &Plan,
+    suffix: &str,
+    layers: Option<Layers>,
+    timings: &mut Timings,
+    log: &mut LogWriter,
+) -> Result<(), Error> {
     let drive = request.helper_drive.as_ref();
     let drive = drive.map(|drive| Drive::open(request, drive)).transpose()?;
-    let mut workspace = Workspace::create(request, &plan, &suffix, layers, log)?;
-    let timings = reporter.timings();
+    let mut workspace = Workspace::create(request, plan, suffix, layers, log)?;
     let finished = match &drive {
-        Some(drive) => run_with(drive, request, &plan, &mut workspace, timings, log),
-        None => stages::run(request, &plan, &mut workspace, timings, log),
+        Some(drive) => run_with(drive, request, plan, &mut workspace, timings, log),
+        None => stages::run(request, plan, &mut workspace, timings, log),
     };
     let finished = finished.and_then(|()| {
         log.check()?;
         if request.shell.is_some() {
             return Ok(());
         }
-        finish::import(&plan, &mut workspace, log)?;
+        finish::import(plan, &mut workspace, log)?;
         let began = Instant::now();
-        let committed = finish::commit(request, &plan, &mut workspace, log);
+        let committed = finish::commit(request, plan, &mut workspace, log);
         timings.record().own("checksums and renames", began);
         committed
     });
     tell_no_journal(request, workspace.janitor.lost_journal(), log);
     let kept = match finished.is_err() && request.keep_on_failure {
-        true => finish::keep(&plan, &workspace, log),
+        true => finish::keep(plan, &workspace, log),
         false => Vec::new(),
     };
     if finished.is_err() {
@@ -154,13 +169,9 @@ fn build_it(
         if !matches!(error, Error::Failed(_)) {
             log.tell_place();
         }
-        return Err(cleaned.tell(error, &plan, &removed));
+        return Err(cleaned.tell(error, plan, &removed));
     }
-    removed?;
-    Ok(match request.shell {
-        None => finish::outputs(&plan),
-        Some(_) => Vec::new(),
-    })
+    Ok(removed?)
 }
 
 /// Runs the stages with the content of a drive, which is brought back however

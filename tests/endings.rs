@@ -8,6 +8,7 @@ mod processes;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -105,12 +106,70 @@ fn a_signal_to_the_driver_ends_everything() {
             ] {
                 let asleep = fall_asleep(sleeper(&caller, phase, no_tmpfs));
                 kill(Pid::from_raw(asleep.driver.id() as i32), signal).unwrap();
+                let staging = format!("{}/.image.safedib-", asleep.run.dir.display());
+                let build = format!("{}/dib_build.", asleep.run.tmp().display());
                 let text = format!("interrupted by {signal}; everything of the build was removed");
-                match signal {
+                let place = phase.trim_end_matches(".d");
+                let hook = format!(
+                    "it was running hook `50-sleep` of element `sleeper` in phase {place}\n\
+                     ended: the namespace appliance with all that ran in it, and its network helper\n\
+                     removed: {staging}"
+                );
+                let outputs =
+                    "no output was touched: image.tar is as it was, there is no image.qcow2\n";
+                let ended = match signal {
                     Signal::SIGKILL => asleep.end().failure(status, &[]),
-                    _ => asleep.end().failure(status, &[&text]),
+                    _ => asleep.end().failure(status, &[&text, &hook, outputs]),
                 };
+                // Without a tmpfs the tree was on disk.
+                let told = no_tmpfs == "1" && signal != Signal::SIGKILL;
+                assert_eq!(ended.stderr.contains(&build), told, "{ended}");
             }
+        }
+    }
+}
+
+/// Until the first session nobody looks for signals.
+#[test]
+fn a_signal_before_the_first_step_is_answered_too() {
+    for caller in callers() {
+        for (signal, status) in [
+            (Signal::SIGINT, 130),
+            (Signal::SIGTERM, 143),
+            (Signal::SIGHUP, 129),
+        ] {
+            let run = sleeper(&caller, "root.d", "1");
+            let (programs, waits) = (run.home().join("bin"), run.home().join("waits"));
+            fs::create_dir(&programs).unwrap();
+            let pasta = programs.join("pasta");
+            let script = format!("#!/bin/sh\n: >{}\nexec sleep 1000\n", waits.display());
+            fs::write(&pasta, script).unwrap();
+            fs::set_permissions(&pasta, fs::Permissions::from_mode(0o755)).unwrap();
+            let run = run.env(
+                "PATH",
+                format!("{}:/usr/bin:/bin:/usr/sbin", programs.display()),
+            );
+            let mut command = run.command();
+            let driver = command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let began = Instant::now();
+            while !waits.exists() {
+                assert!(began.elapsed() < Duration::from_secs(60));
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            kill(Pid::from_raw(driver.id() as i32), signal).unwrap();
+            let output = driver.wait_with_output().unwrap();
+            let text = format!(
+                "interrupted by {signal} before the first step: no hook has run and no output was touched"
+            );
+            run.outcome(output, began.elapsed())
+                .failure(status, &[&text])
+                .leaves(&["image.tar"]);
+            let old = fs::read_to_string(run.dir.join("image.tar")).unwrap();
+            assert_eq!(old, OLD);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A failed build as the user reads it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 
@@ -18,7 +18,7 @@ pub enum LogPlace {
     /// It is in this file.
     File(PathBuf),
     /// It is in this file as far as that could be written, then on standard output.
-    Split(PathBuf),
+    Split(Box<Path>),
     /// The user asked for none.
     Nowhere,
 }

@@ -194,6 +194,20 @@ fn a_log_file_on_a_full_disk_is_reported() {
 }
 
 #[test]
+fn the_loss_of_a_log_that_nobody_asked_for_is_no_failure() {
+    let stdout = Shared::default();
+    let mut log = LogWriter::new(&bare(), stdout.clone()).unwrap();
+    let full = Broken(io::ErrorKind::StorageFull);
+    log.file = Some(Channel::spare(Box::new(full), "/spare".into()));
+    log.place = LogPlace::File("/spare".into());
+    log.feed(b"a\n");
+    log.feed(b"b\n");
+    assert_eq!(*log.place(), LogPlace::Split(Path::new("/spare").into()));
+    assert!(log.finish().is_ok());
+    assert_eq!(stdout.take(), b"a\nb\n");
+}
+
+#[test]
 fn memory_stays_bounded() {
     let mut log = LogWriter::new(&bare(), io::sink()).unwrap();
     let piece = vec![b'x'; 300_000];

@@ -173,7 +173,7 @@ impl LogWriter {
                 path.display()
             ));
         }
-        self.place = LogPlace::Split(path);
+        self.place = LogPlace::Split(path.into());
         self.settle_stamps();
     }
 

@@ -197,12 +197,10 @@ impl Live {
         let last = past.map(|past| format!("  the last build took {}", text::taken(past.total)));
         let (took, last) = (text::taken(total), last.unwrap_or_default());
         lines.push(format!("{:<24} {took:>12}{last}", "total"));
-        for (hook, seconds) in canvas.progress.slowest() {
-            lines.push(format!(
-                "{:<24} {:>12}  {hook}",
-                "slow",
-                text::taken(seconds)
-            ));
+        let labels = ["slowest hooks"].into_iter().chain(std::iter::repeat(""));
+        for (label, (hook, seconds)) in labels.zip(canvas.progress.slowest()) {
+            let took = text::taken(seconds);
+            lines.push(format!("{label:<24} {took:>12}  {hook}"));
         }
         lines.extend(log.map(|log| format!("log: {}", log.display())));
         for line in lines {

@@ -42,11 +42,13 @@ impl Tail {
         warnings
     }
 
-    /// The last lines that are not blank, cleaned.
+    /// The last lines that are neither blank nor noise of shell tracing, as in the
+    /// log, cleaned.
     pub(super) fn last(&self, count: usize) -> Vec<String> {
         let lines = self.lines.iter().chain([&self.open]).rev();
         let cleaned = lines.map(|line| clean(line));
-        let shown = cleaned.filter(|line| !line.trim().is_empty());
+        let noise = |line: &str| line.contains("set +o") || line.contains("xtrace");
+        let shown = cleaned.filter(|line| !line.trim().is_empty() && !noise(line));
         let mut last: Vec<String> = shown.take(count).collect();
         last.reverse();
         last
@@ -77,7 +79,7 @@ mod tests {
 
     #[test]
     fn lines_are_joined_and_blank_ones_left_out() {
-        let text = b"one\n\ntwo\r\nthree\n  \nfo";
+        let text = b"one\n\ntwo\r\n+ set +o xtrace\nthree\n  \nfo";
         let expected = ["one", "two", "three", "fo"];
         for size in 1..text.len() {
             let mut tail = Tail::default();

@@ -1,7 +1,13 @@
+use std::fs::File;
+use std::io::Read;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::pty::{openpty, Winsize};
 
 use super::*;
 use crate::report::progress::state::tests::{four_steps, hook_started};
+use crate::report::progress::terminal::Terminal;
 
 /// A terminal that can be looked at.
 #[derive(Clone)]
@@ -228,4 +234,59 @@ fn a_thread_paints_until_the_view_is_dropped() {
     assert_eq!(screen.rows(), ["a line", "last"]);
     sink.write_all(b"late\r\n").unwrap();
     assert_eq!(screen.rows(), ["a line", "last", "late"]);
+}
+
+/// What [`a_panic_erases_the_block`] executes, in a terminal.
+#[test]
+#[ignore = "it panics, and is for another test to start"]
+fn panics_with_a_view() {
+    let terminal = Terminal::of_stdout().unwrap().expect("a terminal");
+    super::super::terminal::guard();
+    let view = View::start(Box::new(terminal), true).unwrap();
+    view.canvas().progress.turn_to("prepare to panic", 0.0);
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(view.canvas().drawn.len(), 3);
+    panic!("as expected");
+}
+
+#[test]
+fn a_panic_erases_the_block() {
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: 100,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let pty = openpty(&size, None).unwrap();
+    let end = || Stdio::from(pty.slave.try_clone().unwrap());
+    let name = "report::progress::view::tests::panics_with_a_view";
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", name, "--ignored", "--nocapture"])
+        .env("TERM", "xterm")
+        .env("RUST_BACKTRACE", "0")
+        .stdin(end())
+        .stdout(end())
+        .stderr(end());
+    let mut child = command.spawn().unwrap();
+    drop((command, pty.slave));
+    let (mut master, mut bytes) = (File::from(pty.master), Vec::new());
+    // EIO stands for the end of file.
+    let _end = master.read_to_end(&mut bytes);
+    assert!(!child.wait().unwrap().success());
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("prepare to panic"), "{text:?}");
+    let screen = Screen::new(24, 100);
+    screen.parser.lock().unwrap().process(&bytes);
+    let rows = screen.rows();
+    let place = |text: &str| rows.iter().position(|row| row.contains(text));
+    assert!(
+        place("as expected") < place("test result: FAILED"),
+        "{rows:#?}"
+    );
+    assert!(place("as expected").is_some(), "{rows:#?}");
+    assert!(
+        place("prepare to panic").is_none() && place(" total ").is_none(),
+        "{rows:#?}"
+    );
 }
