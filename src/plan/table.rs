@@ -182,7 +182,7 @@ impl Display for Step {
                 false => f.write_str("restore resolv.conf, empty /tmp"),
             },
             Step::ClampTimes { epoch } => write!(f, "set times after {epoch} to it"),
-            Step::Inventory => f.write_str("look up files and packages for the report"),
+            Step::Inventory => f.write_str("look up files and packages"),
             Step::EndStrayProcesses => f.write_str("end processes that hooks left behind"),
             Step::PrepareTree { fstab, .. } => f.write_str(match fstab {
                 true => "write fstab into the tree",

@@ -38,9 +38,10 @@ pub struct Space {
     /// It is a directory.
     #[serde(default)]
     pub directory: bool,
-    /// Directories and files in it that take more than a thousandth of it, the
-    /// largest first; what is missing to `bytes` is smaller, or deep below.
-    #[serde(default)]
+    /// Directories and files in it that take more than a thousandth of it, and more
+    /// than a four thousandth of all, the largest first; what is missing to `bytes`
+    /// is smaller, or deep below.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Space>,
 }
 

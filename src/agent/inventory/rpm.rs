@@ -72,8 +72,9 @@ pub(super) fn read(context: &mut Context, target: &Path) -> Result<Answer, Error
 fn find(target: &Path) -> Option<(&'static str, Directory)> {
     PLACES.iter().find_map(|place| {
         let directory = Directory::open(target, Path::new(place)).ok()??;
-        let there = |name: &&str| beneath::is_file(&directory.path(), name);
-        let found = FORMATS.iter().any(|name| there(&name));
+        let path = directory.path();
+        let mut formats = FORMATS.iter();
+        let found = formats.any(|name| beneath::is_file(&path, name));
         found.then_some((*place, directory))
     })
 }

@@ -11,8 +11,10 @@ use walkdir::WalkDir;
 use super::short;
 use crate::protocol::Space;
 
-/// Whatever takes less than this part of its directory is not told by itself.
+/// Whatever takes less than this part of its directory is not told by itself, nor
+/// what takes less than that part of the whole.
 const PART: u64 = 1000;
+const PART_OF_ALL: u64 = 4000;
 /// Depth below which nothing is told by itself.
 const MAX_DEPTH: usize = 10;
 /// Most children of a directory that are told; and that wait for that.
@@ -101,7 +103,17 @@ pub(super) fn walk(root: &Path, owners: &Owners, count: usize) -> Walked {
     while !open.is_empty() {
         close(&mut open, &mut walked);
     }
+    let least = walked.tree.bytes / PART_OF_ALL;
+    prune(&mut walked.tree, least);
+    prune(&mut walked.unowned, least);
     walked
+}
+
+fn prune(space: &mut Space, least: u64) {
+    space.children.retain(|child| child.bytes >= least);
+    for child in &mut space.children {
+        prune(child, least);
+    }
 }
 
 fn file(name: String, metadata: &Metadata, seen: &mut HashSet<(u64, u64)>) -> Space {

@@ -108,14 +108,17 @@ impl Html {
         self.raw("</section>\n");
     }
 
-    /// Adds a table; `columns` are heads, `#` in front means numbers.
+    /// Adds a table; `columns` are heads, `#` in front means numbers, `~` what is left
+    /// out in a narrow window.
     fn table(&mut self, class: &str, columns: &[&str], rows: impl FnOnce(&mut Html)) {
         self.raw(&format!("<div class=\"scroll\"><table{class}><thead><tr>"));
         for column in columns {
-            match column.strip_prefix('#') {
-                Some(column) => self.element("th class=\"num\" scope=\"col\"", column),
-                None => self.element("th scope=\"col\"", column),
-            }
+            let (class, column) = match column.split_at_checked(1) {
+                Some(("#", column)) => (" class=\"num\"", column),
+                Some(("~", column)) => (" class=\"wide\"", column),
+                _ => ("", *column),
+            };
+            self.element(&format!("th{class} scope=\"col\""), column);
         }
         self.raw("</tr></thead>\n<tbody>\n");
         rows(self);

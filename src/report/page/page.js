@@ -74,6 +74,11 @@
   const HEAD = 19;
   const MAX_PARTS = 1500;
   const node = ([name, bytes, files, children], parent) => {
+    // A directory that is nearly all of one directory is shown as one with it.
+    while (parent && children.length === 1 && children[0][3].length && children[0][1] >= 0.97 * bytes) {
+      name += "/" + children[0][0];
+      children = children[0][3];
+    }
     const self = { name, bytes, files, parent };
     self.children = children.map((child) => node(child, self));
     return self;
@@ -163,7 +168,7 @@
   const clip = (text, width) => {
     const fits = Math.floor((width - 10) / 6.7);
     if (text.length <= fits) return text;
-    return fits < 4 ? "" : text.slice(0, fits - 1) + "\u2026";
+    return fits < 6 ? "" : text.slice(0, fits - 1) + "\u2026";
   };
   const write = (group, text, x, y, kind) => {
     if (!text) return;
@@ -171,6 +176,7 @@
     element.setAttribute("x", x);
     element.setAttribute("y", y);
     if (kind) element.setAttribute("class", kind);
+    if (kind === "size end") element.setAttribute("text-anchor", "end");
     element.textContent = text;
     group.append(element);
   };
@@ -190,8 +196,8 @@
       const name = clip(item.name, w);
       write(group, name, x + 5, y + 14);
       const facts = size(item.bytes);
-      const room = w - 16 - name.length * 6.7;
-      if (name && room > facts.length * 6.7) write(group, facts, x + w - 5 - facts.length * 6.3, y + 14, "size");
+      const room = w - 18 - name.length * 6.7;
+      if (name && room > facts.length * 6.7) write(group, facts, x + w - 5, y + 14, "size end");
       else if (name && h >= 34 && w >= 52) write(group, facts, x + 5, y + 29, "size");
     }
     group.addEventListener("click", (event) => {
@@ -212,10 +218,11 @@
   const fill = (of, box, depth, hue) => {
     squarify(parts(of), box).forEach((at, index) => {
       if (depth > 0 && (at.w < 3 || at.h < 3)) return;
-      const tone = hue || "h" + (index % 8);
-      draw(at, tone + " d" + depth);
+      const nobody = kind === "packages" && at.item.children.length > 0;
+      const tone = hue || (nobody ? "hx" : "h" + (index % 8));
+      draw(at, tone + " d" + Math.min(depth, 3));
       const room = at.w >= 70 && at.h >= HEAD + 26 && svg.childElementCount < MAX_PARTS;
-      if (at.item.children.length === 0 || depth === 3 || !room) return;
+      if (at.item.children.length === 0 || depth === 4 || !room) return;
       const inside = { x: at.x + 3, y: at.y + HEAD, w: at.w - 6, h: at.h - HEAD - 3 };
       fill(at.item, inside, depth + 1, tone);
     });

@@ -51,7 +51,7 @@ pub(super) fn section(page: &mut Html, report: &BuildReport) {
         ("Largest directories", directories),
         ("Largest files", files),
     ] {
-        rows.sort_by(|a, b| b.1.cmp(&a.1));
+        rows.sort_by_key(|row| std::cmp::Reverse(row.1));
         rows.truncate(MAX_LARGEST);
         if !rows.is_empty() {
             largest(page, title, &rows, content.tree.bytes);

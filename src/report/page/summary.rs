@@ -4,6 +4,9 @@ use super::{bytes, count, counted, duration, Html};
 use crate::protocol::Manager;
 use crate::report::build_report::{BuildReport, OutputFacts, State};
 
+/// Formats that hold a tree rather than a disk.
+const PACKED: [&str; 5] = ["tar", "tgz", "squashfs", "aci", "docker"];
+
 pub(super) fn header(page: &mut Html, report: &BuildReport) {
     let image = &report.image;
     page.raw("<header>\n<p class=\"eyebrow\">Build report</p>\n<h1>");
@@ -35,12 +38,15 @@ fn tiles(page: &mut Html, report: &BuildReport) {
     let hooks = report.hooks().count() as u64;
     let time = duration(report.image.seconds);
     tile(page, "Time", &time, &counted(hooks, "hook"));
-    if let Some(largest) = report.outputs.iter().max_by_key(|output| output.bytes) {
+    let disk = |output: &&OutputFacts| !PACKED.contains(&output.format.as_str());
+    let mut outputs = report.outputs.iter();
+    let main = outputs.clone().find(disk).or(outputs.next());
+    if let Some(main) = main {
         let note = match report.outputs.len() {
-            1 => file_name(largest).to_owned(),
-            more => format!("{}, and {} more", file_name(largest), more - 1),
+            1 => file_name(main).to_owned(),
+            more => format!("{}, and {} more", file_name(main), more - 1),
         };
-        tile(page, "Image", &bytes(largest.bytes), &note);
+        tile(page, "Image", &bytes(main.bytes), &note);
     }
     if let Some(content) = &report.content {
         let note = format!("in {}", counted(content.files, "file"));
@@ -52,16 +58,18 @@ fn tiles(page: &mut Html, report: &BuildReport) {
         let system = content.system.name.as_deref();
         tile(page, "Packages", &value, system.unwrap_or(note));
     }
-    let kinds: Vec<&str> = report.appliances.iter().map(|a| a.kind.as_str()).collect();
-    let mut different = kinds.clone();
-    different.sort_unstable();
-    different.dedup();
+    let mut kinds: Vec<&str> = Vec::new();
+    for appliance in &report.appliances {
+        if !kinds.contains(&appliance.kind.as_str()) {
+            kinds.push(&appliance.kind);
+        }
+    }
     if let Some(first) = report.appliances.first() {
-        let note = match different.len() {
+        let note = match kinds.len() {
             1 => first.why.clone(),
             _ => "in turn; see below".to_owned(),
         };
-        tile(page, "Appliance", &different.join(" + "), &note);
+        tile(page, "Appliance", &kinds.join(", "), &note);
     }
     let warnings = report.warnings.len() as u64;
     let note = match warnings {
@@ -81,7 +89,11 @@ pub(super) fn name_of(manager: Manager) -> &'static str {
 fn tile(page: &mut Html, name: &str, value: &str, note: &str) {
     page.raw("<div class=\"tile\">");
     page.element("dt", name);
-    page.element("dd class=\"value\"", value);
+    let class = match value.chars().count() > 14 {
+        true => "value long",
+        false => "value",
+    };
+    page.element(&format!("dd class=\"{class}\""), value);
     page.element("dd class=\"note\"", note);
     page.raw("</div>\n");
 }

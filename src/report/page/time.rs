@@ -159,7 +159,7 @@ fn ticks(total: f64) -> Vec<f64> {
 
 fn tick_name(seconds: f64) -> String {
     match seconds {
-        s if s == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         s if s < 1.0 => format!("{s:.1} s"),
         s if s < 60.0 => format!("{s:.0} s"),
         s if s % 60.0 == 0.0 => format!("{:.0} min", s / 60.0),
@@ -176,7 +176,7 @@ fn slowest(page: &mut Html, report: &BuildReport) {
     };
     let most = first.seconds;
     page.raw("<h3>Slowest hooks</h3>\n");
-    let columns = ["Hook", "Element", "", "#Time"];
+    let columns = ["Hook", "Element", "~", "#Time"];
     page.table("", &columns, |page| {
         for hook in hooks {
             hook_cells(page, hook);
