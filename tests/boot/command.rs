@@ -144,7 +144,7 @@ fn what_is_not_seen_is_told_with_the_last_lines() {
             &[
                 "no 'never' within 20 s",
                 "last lines of the console:",
-                "    the sector runs",
+                "    Booting from Hard Disk..the sector runs",
             ],
         );
     let off = expect(&["--expect", "key: ", "--send", "", "--expect", "never"]).run();
