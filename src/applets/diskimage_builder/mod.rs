@@ -30,7 +30,7 @@ pub(super) static MANUAL: Manual = Manual {
     name: PROGRAM,
     linked: true,
     summary: "build the images that files in YAML define",
-    usage: &["[-h] [--dry-run] [--stop-on-failure] [-j N] [--no-progress] FILE..."],
+    usage: &["[OPTION]... FILE..."],
     description: &[
         "Builds the images that files in YAML define, without root and without running any of their elements' scripts \
          on this machine. A file is a list; each item of it is a map with some of these keys. Items without imagename, \
