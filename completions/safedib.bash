@@ -4,16 +4,18 @@
 # The options of a command.
 __safedib_options() {
     case $1 in
-    disk-image-create) echo '-a -o -t -x -u -c -n -p --checksum --no-tmpfs --offline -h --help --version --min-tmpfs --image-size --image-cache --max-online-resize --mkfs-options --qemu-img-options --ramdisk-element --root-label --install-type --docker-target --logfile --image-extra-size --mkfs-journal-size --generation --appliance --memsize --smp --no-network --metadata-service --share --envvar --lib --compression --cache --cache-max --cache-age --cache-step --resume' ;;
-    ramdisk-image-create) echo '-a -o -t -x -u -c --checksum --no-tmpfs --offline -h --help --version --min-tmpfs --image-size --image-cache --max-online-resize --mkfs-options --qemu-img-options --ramdisk-element --root-label --install-type --docker-target --logfile --image-extra-size --mkfs-journal-size --generation --appliance --memsize --smp --no-network --metadata-service --share --envvar --lib --compression --cache --cache-max --cache-age --cache-step --resume' ;;
-    diskimage-builder) echo '--dry-run --stop-on-failure -j --jobs -h --help' ;;
-    virt-dib) echo '--arch -B --checksum --color --colors --colour --colours --debug --docker-target --drive --drive-format -p --element-path --envvar --exclude-element --exclude-script --extra-packages --formats --fs-type --help --image-cache --install-type -m --memsize --machine-readable --mkfs-options --name --network --no-delete-on-failure --no-network --python -q --quiet --qemu-img-options --ramdisk --ramdisk-element --root-label --size --skip-base --smp -u -V --version -v --verbose --wrap -x' ;;
+    disk-image-create) echo '-a -o -t -x -u -c -n -p --checksum --no-tmpfs --offline -h --help --version --min-tmpfs --image-size --image-cache --max-online-resize --mkfs-options --qemu-img-options --ramdisk-element --root-label --install-type --docker-target --logfile --image-extra-size --mkfs-journal-size --generation --appliance --memsize --smp --no-network --metadata-service --share --envvar --lib --compression --cache --cache-max --cache-age --cache-step --resume --no-progress --report --report-against --shell-on-failure' ;;
+    ramdisk-image-create) echo '-a -o -t -x -u -c --checksum --no-tmpfs --offline -h --help --version --min-tmpfs --image-size --image-cache --max-online-resize --mkfs-options --qemu-img-options --ramdisk-element --root-label --install-type --docker-target --logfile --image-extra-size --mkfs-journal-size --generation --appliance --memsize --smp --no-network --metadata-service --share --envvar --lib --compression --cache --cache-max --cache-age --cache-step --resume --no-progress --report --report-against --shell-on-failure' ;;
+    diskimage-builder) echo '--dry-run --stop-on-failure -j --jobs --no-progress -h --help' ;;
+    virt-dib) echo '--arch -B --checksum --color --colors --colour --colours --debug --docker-target --drive --drive-format -p --element-path --envvar --exclude-element --exclude-script --extra-packages --formats --fs-type --help --image-cache --install-type -m --memsize --machine-readable --mkfs-options --name --network --no-delete-on-failure --no-network --python -q --quiet --qemu-img-options --ramdisk --ramdisk-element --report --report-against --root-label --size --skip-base --smp -u -V --version -v --verbose --wrap -x --no-progress' ;;
     dib-block-device) echo '--params -h --help' ;;
     dib-run-parts) echo '--list --done -h --help' ;;
     element-info) echo '-e --env -h --help' ;;
     dib-lint) echo '--flake8 -h --help' ;;
     plan) echo '--json -h --help' ;;
     check) echo '--format --summary --generation --only --ignore --explain -h --help' ;;
+    boot) echo '--expect --send --timeout --firmware --format -a --arch --kernel --initramfs --append --memsize --smp --accel --network -h --help' ;;
+    shell) echo '--before --after --outside -h --help' ;;
     cache) echo '--cache= -h --help' ;;
     doctor) echo '--json --probe -h --help' ;;
     install-links) echo '-h --help' ;;
@@ -44,7 +46,7 @@ __safedib_value() {
     'disk-image-create --image-extra-size') echo 'none' ;;
     'disk-image-create --mkfs-journal-size') echo 'none' ;;
     'disk-image-create --generation') echo 'words 0 1 2 3' ;;
-    'disk-image-create --appliance') echo 'words auto namespace microvm microvm,tcg' ;;
+    'disk-image-create --appliance') echo 'words auto namespace microvm microvm,tcg microvm,user-net' ;;
     'disk-image-create --memsize') echo 'none' ;;
     'disk-image-create --smp') echo 'none' ;;
     'disk-image-create --share') echo 'files' ;;
@@ -55,6 +57,8 @@ __safedib_value() {
     'disk-image-create --cache-max') echo 'none' ;;
     'disk-image-create --cache-age') echo 'none' ;;
     'disk-image-create --cache-step') echo 'none' ;;
+    'disk-image-create --report') echo 'files' ;;
+    'disk-image-create --report-against') echo 'files' ;;
     'ramdisk-image-create -a') echo 'none' ;;
     'ramdisk-image-create -o') echo 'files' ;;
     'ramdisk-image-create -t') echo 'list qcow2 raw tar tgz squashfs aci docker vhd parallels qcow qed vdi vhdx vmdk vpc' ;;
@@ -72,7 +76,7 @@ __safedib_value() {
     'ramdisk-image-create --image-extra-size') echo 'none' ;;
     'ramdisk-image-create --mkfs-journal-size') echo 'none' ;;
     'ramdisk-image-create --generation') echo 'words 0 1 2 3' ;;
-    'ramdisk-image-create --appliance') echo 'words auto namespace microvm microvm,tcg' ;;
+    'ramdisk-image-create --appliance') echo 'words auto namespace microvm microvm,tcg microvm,user-net' ;;
     'ramdisk-image-create --memsize') echo 'none' ;;
     'ramdisk-image-create --smp') echo 'none' ;;
     'ramdisk-image-create --share') echo 'files' ;;
@@ -83,6 +87,8 @@ __safedib_value() {
     'ramdisk-image-create --cache-max') echo 'none' ;;
     'ramdisk-image-create --cache-age') echo 'none' ;;
     'ramdisk-image-create --cache-step') echo 'none' ;;
+    'ramdisk-image-create --report') echo 'files' ;;
+    'ramdisk-image-create --report-against') echo 'files' ;;
     'diskimage-builder -j' | 'diskimage-builder --jobs') echo 'none' ;;
     'virt-dib --arch') echo 'none' ;;
     'virt-dib -B') echo 'files' ;;
@@ -106,6 +112,8 @@ __safedib_value() {
     'virt-dib --python') echo 'none' ;;
     'virt-dib --qemu-img-options') echo 'none' ;;
     'virt-dib --ramdisk-element') echo 'none' ;;
+    'virt-dib --report') echo 'none' ;;
+    'virt-dib --report-against') echo 'none' ;;
     'virt-dib --root-label') echo 'none' ;;
     'virt-dib --size') echo 'none' ;;
     'virt-dib --smp') echo 'none' ;;
@@ -116,6 +124,21 @@ __safedib_value() {
     'check --only') echo 'none' ;;
     'check --ignore') echo 'none' ;;
     'check --explain') echo 'none' ;;
+    'boot --expect') echo 'none' ;;
+    'boot --send') echo 'none' ;;
+    'boot --timeout') echo 'none' ;;
+    'boot --firmware') echo 'words bios efi' ;;
+    'boot --format') echo 'none' ;;
+    'boot -a' | 'boot --arch') echo 'words amd64 arm64' ;;
+    'boot --kernel') echo 'files' ;;
+    'boot --initramfs') echo 'files' ;;
+    'boot --append') echo 'none' ;;
+    'boot --memsize') echo 'none' ;;
+    'boot --smp') echo 'none' ;;
+    'boot --accel') echo 'words auto kvm tcg' ;;
+    'boot --network') echo 'words none isolated outbound' ;;
+    'shell --before') echo 'none' ;;
+    'shell --after') echo 'none' ;;
     'cache --cache') echo 'attached directories' ;;
     'manual --output') echo 'directories' ;;
     *) return 1 ;;
@@ -135,12 +158,14 @@ __safedib_operands() {
     dib-lint) echo 'none' ;;
     plan) echo 'words disk-image-create ramdisk-image-create diskimage-builder virt-dib' ;;
     check) echo 'files' ;;
+    boot) echo 'files' ;;
+    shell) echo 'words disk-image-create ramdisk-image-create' ;;
     cache) echo 'words list clear' ;;
     doctor) echo 'none' ;;
     install-links) echo 'directories' ;;
-    manual) echo 'words safedib variables disk-image-create ramdisk-image-create diskimage-builder virt-dib dib-block-device dib-run-parts element-info dib-lint plan check cache doctor install-links manual completions' ;;
+    manual) echo 'words safedib variables disk-image-create ramdisk-image-create diskimage-builder virt-dib dib-block-device dib-run-parts element-info dib-lint plan check boot shell cache doctor install-links manual completions' ;;
     completions) echo 'words bash zsh fish' ;;
-    safedib) echo 'words disk-image-create ramdisk-image-create diskimage-builder virt-dib dib-block-device dib-run-parts element-info dib-lint plan check cache doctor install-links manual completions' ;;
+    safedib) echo 'words disk-image-create ramdisk-image-create diskimage-builder virt-dib dib-block-device dib-run-parts element-info dib-lint plan check boot shell cache doctor install-links manual completions' ;;
     esac
 }
 

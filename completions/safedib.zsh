@@ -57,7 +57,7 @@ _safedib_of_disk-image-create() {
         '*--image-extra-size=[room to add to the size of the content]:MIB: ' \
         '*--mkfs-journal-size=[size of the journal of an ext4 root]:MIB: ' \
         '*--generation=[generation of diskimage-builder that the elements were written for]:0 1 2 3:(0 1 2 3)' \
-        '*--appliance=[where hooks run]:auto namespace microvm microvm,tcg:(auto namespace microvm microvm,tcg)' \
+        '*--appliance=[where hooks run]:auto namespace microvm microvm,tcg microvm,user-net:(auto namespace microvm microvm,tcg microvm,user-net)' \
         '*--memsize=[memory of the microvm appliance]:MIB: ' \
         '*--smp=[processors of the microvm appliance]:N: ' \
         '*--no-network[give hooks no network at all]' \
@@ -71,6 +71,10 @@ _safedib_of_disk-image-create() {
         '*--cache-age=[do not begin with a state for which anything was fetched longer ago than this]:TIME: ' \
         '*--cache-step=[least work of hooks between two states that --cache keeps]:SECONDS: ' \
         '*--resume[with --cache, go on at the hook that failed in the last build]' \
+        '*--no-progress[show the plain log on a terminal]' \
+        '*--report=[write what the build did to FILE when it has ended]:FILE:_files' \
+        '*--report-against=[show in the report what differs from an earlier one]:FILE:_files' \
+        '*--shell-on-failure[when a hook fails, open a shell where it ran]' \
         '*:element:_safedib_elements'
 }
 
@@ -102,7 +106,7 @@ _safedib_of_ramdisk-image-create() {
         '*--image-extra-size=[room to add to the size of the content]:MIB: ' \
         '*--mkfs-journal-size=[size of the journal of an ext4 root]:MIB: ' \
         '*--generation=[generation of diskimage-builder that the elements were written for]:0 1 2 3:(0 1 2 3)' \
-        '*--appliance=[where hooks run]:auto namespace microvm microvm,tcg:(auto namespace microvm microvm,tcg)' \
+        '*--appliance=[where hooks run]:auto namespace microvm microvm,tcg microvm,user-net:(auto namespace microvm microvm,tcg microvm,user-net)' \
         '*--memsize=[memory of the microvm appliance]:MIB: ' \
         '*--smp=[processors of the microvm appliance]:N: ' \
         '*--no-network[give hooks no network at all]' \
@@ -116,6 +120,10 @@ _safedib_of_ramdisk-image-create() {
         '*--cache-age=[do not begin with a state for which anything was fetched longer ago than this]:TIME: ' \
         '*--cache-step=[least work of hooks between two states that --cache keeps]:SECONDS: ' \
         '*--resume[with --cache, go on at the hook that failed in the last build]' \
+        '*--no-progress[show the plain log on a terminal]' \
+        '*--report=[write what the build did to FILE when it has ended]:FILE:_files' \
+        '*--report-against=[show in the report what differs from an earlier one]:FILE:_files' \
+        '*--shell-on-failure[when a hook fails, open a shell where it ran]' \
         '*:element:_safedib_elements'
 }
 
@@ -125,6 +133,7 @@ _safedib_of_diskimage-builder() {
         '*--stop-on-failure[begin no further image when one has failed]' \
         '*-j+[build up to N images at the same time]:N: ' \
         '*--jobs=[build up to N images at the same time]:N: ' \
+        '*--no-progress[show the plain log on a terminal]' \
         '*-h[show this text]' \
         '*--help[show this text]' \
         '*:file:_files'
@@ -168,6 +177,8 @@ _safedib_of_virt-dib() {
         '*--qemu-img-options=[KEY=VALUE ,...  for qemu-img]:option: ' \
         '*--ramdisk[build a ramdisk]' \
         '*--ramdisk-element=[main element of a ramdisk]:name: ' \
+        '*--report=[write what the build did to a file when it has ended]:file: ' \
+        '*--report-against=[show in the report what differs from an earlier one]:file: ' \
         '*--root-label=[label of the root filesystem]:label: ' \
         '*--size=[size of the disk]:size: ' \
         '*--skip-base[do not add the element '\''base'\'']' \
@@ -179,6 +190,7 @@ _safedib_of_virt-dib() {
         '*--verbose[show the plan of the build on standard error]' \
         '*--wrap[wrap long messages even where the output is no terminal]' \
         '*-x[show each step that an appliance is told to do on standard error]' \
+        '*--no-progress[show the plain log on a terminal]' \
         '*:element:_safedib_elements'
 }
 
@@ -237,6 +249,38 @@ _safedib_of_check() {
         '*:file:_files'
 }
 
+_safedib_of_boot() {
+    _arguments -s -A '-*' \
+        '*--expect=[wait until the console shows TEXT]:TEXT: ' \
+        '*--send=[type LINE at that point of the talk]:LINE: ' \
+        '*--timeout=[how long all of the talk may take]:SECONDS: ' \
+        '*--firmware=[what the machine starts with]:bios efi:(bios efi)' \
+        '*--format=[format of IMAGE]:FORMAT: ' \
+        '*-a+[architecture]:amd64 arm64:(amd64 arm64)' \
+        '*--arch=[architecture]:amd64 arm64:(amd64 arm64)' \
+        '*--kernel=[start this kernel, with IMAGE]:FILE:_files' \
+        '*--initramfs=[with this initramfs]:FILE:_files' \
+        '*--append=[and these words on its command line]:WORDS: ' \
+        '*--memsize=[memory]:MIB: ' \
+        '*--smp=[processors]:N: ' \
+        '*--accel=[what runs it]:auto kvm tcg:(auto kvm tcg)' \
+        '*--network=[none]:none isolated outbound:(none isolated outbound)' \
+        '*-h[show this text]' \
+        '*--help[show this text]' \
+        '*:file:_files'
+}
+
+_safedib_of_shell() {
+    _arguments -s -A '-*' \
+        '*--before=[before the hooks of PHASE.d]:PHASE: ' \
+        '*--after=[after them]:PHASE: ' \
+        '*--outside[outside the target, also where hooks run in it]' \
+        '*-h[show this text]' \
+        '*--help[show this text]' \
+        '1:command:(disk-image-create ramdisk-image-create)' \
+        '*::argument:_safedib_rest'
+}
+
 _safedib_of_cache() {
     _arguments -s -A '-*' \
         '*--cache=-[where layers are, if not in ~/.cache/safedib/layers]:DIR:_files -/' \
@@ -266,7 +310,7 @@ _safedib_of_manual() {
         '*--check[write nothing, and fail if a page in DIR is not the current one]' \
         '*-h[show this text]' \
         '*--help[show this text]' \
-        '1:name:(safedib variables disk-image-create ramdisk-image-create diskimage-builder virt-dib dib-block-device dib-run-parts element-info dib-lint plan check cache doctor install-links manual completions)'
+        '1:name:(safedib variables disk-image-create ramdisk-image-create diskimage-builder virt-dib dib-block-device dib-run-parts element-info dib-lint plan check boot shell cache doctor install-links manual completions)'
 }
 
 _safedib_of_completions() {
@@ -289,6 +333,8 @@ _safedib_commands() {
         'dib-lint:find common mistakes in elements'
         'plan:show what a command line would build, without building'
         'check:tell what stands in the way of building with somebody'\''s elements'
+        'boot:boot an image at this terminal, without writing to it'
+        'shell:open a shell in the middle of a build'
         'cache:list or remove the layers that --cache keeps'
         'doctor:tell what this host can do, and what mends what it lacks'
         'install-links:make symlinks named like upstream'\''s commands in a directory'
