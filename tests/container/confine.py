@@ -14,6 +14,7 @@ usage: confine.py [OPTION...] -- COMMAND [ARGUMENT...]    (as root)
   --no-new-privs    no program gains privilege
   --no-namespaces   seccomp refuses new user namespaces, as the default profiles
                     of docker and containerd do
+  --at-root         in the directory /
   --tun             /dev/net/tun stays; else it is not there, as in a pod
 """
 
@@ -130,6 +131,7 @@ def main():
     parser.add_argument("--caps")
     parser.add_argument("--no-new-privs", action="store_true")
     parser.add_argument("--no-namespaces", action="store_true")
+    parser.add_argument("--at-root", action="store_true")
     parser.add_argument("--tun", action="store_true")
     parser.add_argument("command", nargs="+")
     wanted = parser.parse_args()
@@ -152,7 +154,7 @@ def main():
         cover()
     if wanted.read_only:
         read_only(wanted.volume)
-    os.chdir(cwd)
+    os.chdir("/" if wanted.at_root else cwd)
     words = ["setpriv", f"--reuid={wanted.user}", f"--regid={wanted.user}", "--clear-groups"]
     if wanted.caps is not None:
         kept = [f"+{name}" for name in wanted.caps.split(",") if name]

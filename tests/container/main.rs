@@ -97,7 +97,11 @@ fn root_of_a_pod_with_a_user_namespace_builds() {
     if !can_confine() {
         return;
     }
-    let run = in_pod(CAPS, &["--tun"], build("tar,qcow2"));
+    let owns = "#!/bin/bash\ntouch $TARGET_ROOT/owned\nchown 5:65534 $TARGET_ROOT/owned\n";
+    let run = build("tar,qcow2")
+        .element_file("owns", "root.d/60-own", owns)
+        .args(["owns"]);
+    let run = in_pod(CAPS, &["--tun"], run);
     let outcome = run.run().success().leaves(&["image.qcow2", "image.tar"]);
     assert!(
         outcome
@@ -112,7 +116,11 @@ fn root_of_a_pod_with_a_user_namespace_builds() {
             .arg("-tvf")
             .arg(run.dir.join("image.tar")),
     );
-    assert!(listed.contains("root/root"), "{listed}");
+    let line = listed.lines().find(|line| line.ends_with(" ./owned"));
+    assert!(
+        line.is_some_and(|line| line.contains(" 5/65534 ")),
+        "{listed}"
+    );
 }
 
 /// What a pod lacks, and what the error says of it.
@@ -146,13 +154,21 @@ fn what_a_container_lacks_is_named_as_its_settings_are() {
                 "seccompProfile",
             ],
         ),
+        (
+            CAPS,
+            &["--at-root"],
+            ["cannot share /", "Kubernetes: workingDir"],
+        ),
     ] {
         let run = in_pod(caps, more, build("tar").args(namespace));
         run.run().failure(1, &texts).leaves(&[]);
     }
     let run = restricted(build("tar").args(namespace), &[]);
     run.run()
-        .failure(1, &["newuidmap failed", "no_new_privs is set"])
+        .failure(
+            1,
+            &["newuidmap can get no privilege here: no_new_privs is set"],
+        )
         .leaves(&[]);
 }
 

@@ -76,6 +76,7 @@ fn sandbox(abilities: &Abilities, binary: Option<&Path>) -> Check {
         Error::NoSubordinateIds { .. }
             | Error::NoSuchIds { .. }
             | Error::FewIds { .. }
+            | Error::NoPrivilege(_)
             | Error::NoMapper { .. }
     );
     match (error, binary) {

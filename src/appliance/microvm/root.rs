@@ -180,7 +180,13 @@ fn build(
     let input = work.join("supermin.d");
     let output = work.join("built");
     fs::create_dir_all(&work).map_err(Error::io(format!("making {}", work.display())))?;
-    let mut prepare = Command::new(supermin);
+    // Else supermin works in /var/tmp, which a container may have read-only.
+    let at_work = || {
+        let mut command = Command::new(supermin);
+        command.env("TMPDIR", &work);
+        command
+    };
+    let mut prepare = at_work();
     // Without --use-installed it would download every package.
     prepare
         .args(["--prepare", "--use-installed"])
@@ -194,7 +200,7 @@ fn build(
         let to = input.join(format!("user-{name}"));
         fs::copy(file, to).map_err(Error::io(format!("copying {}", file.display())))?;
     }
-    let mut build = Command::new(supermin);
+    let mut build = at_work();
     build
         .args(["--build", "--copy-kernel", "-f", "ext2"])
         .arg(&input)

@@ -3,9 +3,10 @@
 
 use std::fs;
 
-/// The capabilities that maps of several ids need, and their numbers. The kernel
-/// wants the last one where inner root is the caller.
-const FOR_MAPS: [(&str, u32); 3] = [("SETGID", 6), ("SETUID", 7), ("SETFCAP", 31)];
+/// The capabilities that maps of several ids need, and their numbers.
+const FOR_OTHERS: [(&str, u32); 2] = [("SETGID", 6), ("SETUID", 7)];
+/// The kernel wants this one, too, where root maps itself.
+const FOR_ROOT: (&str, u32) = ("SETFCAP", 31);
 
 /// The state of a process, from its `/proc/PID/status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,12 +43,13 @@ impl Confinement {
 
     /// Names of the capabilities that root lacks for writing id maps.
     pub(super) fn lacks_for_maps(&self) -> Vec<&'static str> {
-        lacks(self.effective)
+        let all = FOR_OTHERS.iter().chain([&FOR_ROOT]);
+        lacks(all, self.effective)
     }
 
     /// Why newuidmap cannot get its privilege, if it cannot.
     pub(super) fn no_privilege_to_gain(&self) -> Option<String> {
-        let dropped = lacks(self.bounding);
+        let dropped = lacks(FOR_OTHERS.iter(), self.bounding);
         if self.no_new_privs {
             return Some("no_new_privs is set".to_owned());
         }
@@ -61,9 +63,11 @@ impl Confinement {
     }
 }
 
-fn lacks(capabilities: u64) -> Vec<&'static str> {
-    FOR_MAPS
-        .iter()
+fn lacks<'a>(
+    needed: impl Iterator<Item = &'a (&'static str, u32)>,
+    capabilities: u64,
+) -> Vec<&'static str> {
+    needed
         .filter(|(_, number)| capabilities & (1 << number) == 0)
         .map(|(name, _)| *name)
         .collect()
@@ -90,7 +94,7 @@ mod tests {
         assert!(pod.no_privilege_to_gain().unwrap().contains("no_new_privs"));
         let dropped = status("0", none, "0000000000000080", "0");
         let why = dropped.no_privilege_to_gain().unwrap();
-        assert!(why.contains("SETGID, SETFCAP were dropped"), "{why}");
+        assert!(why.contains("SETGID were dropped"), "{why}");
         assert!(Confinement::of("").lacks_for_maps().is_empty());
     }
 }

@@ -25,11 +25,9 @@ pub enum Error {
         /// First id of a range that nobody has.
         free: u32,
     },
-    /// The ids that the file gives do not exist in this user namespace.
-    #[error("the subordinate ids from {start} that {file} gives do not exist in this container's user namespace")]
+    /// Those that are, or could be, the caller's do not exist in this user namespace.
+    #[error("subordinate ids from {start} on do not exist in this container's user namespace")]
     NoSuchIds {
-        /// The file that was read.
-        file: &'static str,
         /// First id of the range.
         start: u32,
     },
@@ -60,9 +58,10 @@ pub enum Error {
         tool: &'static str,
         /// What it printed.
         message: String,
-        /// Why it could have no privilege, if that is known.
-        confined: Option<String>,
     },
+    /// newuidmap and newgidmap cannot have the privilege that they need.
+    #[error("newuidmap can get no privilege here: {0}")]
+    NoPrivilege(String),
     /// A setting forbids user namespaces.
     #[error("user namespaces are forbidden: {setting}")]
     Forbidden {
@@ -172,6 +171,9 @@ impl Fault {
     fn hint(&self) -> Option<&'static str> {
         use nix::libc::{EINVAL, ENOSYS, EOPNOTSUPP, EPERM};
         Some(match (self.kind, self.errno) {
+            (FaultKind::Namespace, EPERM | ENOSYS) if Confinement::of_self().is_filtered() => {
+                "a seccomp filter forbids it, as in a container: use another profile (podman's own allows it; Kubernetes: seccompProfile; docs/fleet.md)"
+            }
             (_, ENOSYS) => "Linux 5.12 or newer is needed",
             (FaultKind::Idmap, EINVAL | EOPNOTSUPP | EPERM) => {
                 "this filesystem cannot be idmapped: run as an ordinary user, or use a directory on ext4, xfs or btrfs"
@@ -184,9 +186,6 @@ impl Fault {
             }
             (FaultKind::Overlay, _) => {
                 "overlay mounts in user namespaces need Linux 5.11 or newer and a lower directory without mounts below it"
-            }
-            (FaultKind::Namespace, EPERM) if Confinement::of_self().is_filtered() => {
-                "a seccomp filter forbids it, as in a container: use another profile (podman's own allows it; Kubernetes: seccompProfile; docs/fleet.md)"
             }
             (FaultKind::Namespace, _) => {
                 "allow unprivileged user namespaces on this system"
@@ -214,9 +213,7 @@ impl Error {
                 format!("usermod --add-subuids {range} --add-subgids {range} {user}")
             }
             Error::NoMapper { .. } => "apt-get install uidmap".to_owned(),
-            Error::MapperFailed { confined: None, .. } => {
-                "apt-get install --reinstall uidmap".to_owned()
-            }
+            Error::MapperFailed { .. } => "apt-get install --reinstall uidmap".to_owned(),
             Error::Forbidden { fix, .. } => fix.clone(),
             Error::NoNetworkHelper => "apt-get install passt".to_owned(),
             _ => return None,
@@ -244,13 +241,9 @@ impl Explain for Error {
                 "give the container the capabilities {} (docs/fleet.md)",
                 lacks.join(", ")
             )),
-            Error::MapperFailed {
-                tool,
-                confined: Some(why),
-                ..
-            } => Some(format!(
-                "{tool} cannot get its privilege in this container: {why} (docs/fleet.md)"
-            )),
+            Error::NoPrivilege(_) => Some(
+                "run as user 0 of a container that has a user namespace of its own (docs/fleet.md)".to_owned(),
+            ),
             Error::MapperFailed { tool, .. } => Some(format!(
                 "{tool} must be setuid root or have its file capability, as package uidmap installs it, and /etc/subuid and /etc/subgid must hold the ranges"
             )),
@@ -263,6 +256,10 @@ impl Explain for Error {
             ),
             Error::NetworkHelper { .. } => Some(
                 "the host needs a route to the outside, and /dev/net/tun; use --no-network for a build that needs no network".to_owned(),
+            ),
+            Error::Share { path, .. } if path.parent().is_none() => Some(
+                "a build cannot run in /: start it in a directory of its own (Kubernetes: workingDir)"
+                    .to_owned(),
             ),
             Error::Share { .. } | Error::Died { .. } | Error::Io { .. } => None,
         }

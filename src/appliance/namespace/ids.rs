@@ -59,10 +59,14 @@ impl Mapping {
     /// The mapping of the calling process.
     ///
     /// # Errors
-    /// [`Error::NoSubordinateIds`] if `/etc/subuid` or `/etc/subgid` gives the caller too few.
+    /// [`Error::NoSubordinateIds`] if `/etc/subuid` or `/etc/subgid` gives the caller too few,
+    /// and what a container may keep from its callers.
     pub fn of_caller() -> Result<Mapping, Error> {
         let read = |path: &str| fs::read_to_string(Path::new(path)).unwrap_or_default();
         let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+        if let (false, Some(why)) = (uid == 0, Confinement::of_self().no_privilege_to_gain()) {
+            return Err(Error::NoPrivilege(why));
+        }
         let name = User::from_uid(geteuid())
             .ok()
             .flatten()
@@ -101,22 +105,27 @@ impl Mapping {
         }
         let range = |table: &str, map: &str, file: &'static str| {
             let range = ranges_of(table, name, uid).max_by_key(|range| range.count);
-            match range {
-                Some(range) if range.count >= NEEDED && !exists(map, range) => {
-                    Err(Error::NoSuchIds {
-                        file,
-                        start: range.start,
-                    })
-                }
-                Some(range) if range.count >= NEEDED => Ok(Range {
+            let enough = range.filter(|range| range.count >= NEEDED);
+            let free = first_free(&[tables.subuid, tables.subgid], 100_000);
+            let wanted = enough.unwrap_or(Range {
+                start: free,
+                count: NEEDED,
+            });
+            if !exists(map, wanted) {
+                return Err(Error::NoSuchIds {
+                    start: wanted.start,
+                });
+            }
+            match enough {
+                Some(range) => Ok(Range {
                     start: range.start,
                     count: range.count.min(WANTED),
                 }),
-                other => Err(Error::NoSubordinateIds {
+                None => Err(Error::NoSubordinateIds {
                     file,
                     user: name.to_owned(),
-                    found: other.map_or(0, |range| range.count),
-                    free: first_free(&[tables.subuid, tables.subgid], 100_000),
+                    found: range.map_or(0, |range| range.count),
+                    free,
                 }),
             }
         };
@@ -248,7 +257,6 @@ fn finish_mapper(tool: &'static str, child: std::process::Child) -> Result<(), E
     Err(Error::MapperFailed {
         tool,
         message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        confined: Confinement::of_self().no_privilege_to_gain(),
     })
 }
 
