@@ -101,10 +101,13 @@ impl Network {
             // Whatever it wrote before an error of reading is of use.
             let _ = stderr.read_to_string(&mut text);
         }
+        // Where there is no syslog it complains of that first.
+        let told = text.lines().filter(|line| !line.starts_with("Failed to send"));
+        let told: Vec<&str> = told.filter(|line| !line.is_empty()).collect();
         Some(Error::Tool {
             program: "passt",
             what: "the network of the machine",
-            message: format!("{} ({status})", text.trim().replace('\n', "; ")),
+            message: format!("{} ({status})", told.join("; ")),
         })
     }
 }
