@@ -4,7 +4,8 @@ use std::fs;
 
 use super::pages::{all, repository};
 
-/// All sources, with strings that go over several lines in one.
+/// All sources, with strings that go over several lines in one, and the messages
+/// that tests/messages holds.
 fn sources() -> String {
     let mut text = String::new();
     for entry in walkdir::WalkDir::new(repository().join("src")) {
@@ -12,6 +13,9 @@ fn sources() -> String {
         if path.extension().is_some_and(|extension| extension == "rs") {
             text.push_str(&fs::read_to_string(path).unwrap());
         }
+    }
+    for entry in fs::read_dir(repository().join("tests/messages/texts")).unwrap() {
+        text.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
     }
     let joined = regex::Regex::new(r"\\\n\s*").unwrap();
     joined.replace_all(&text, "").into_owned()
