@@ -129,7 +129,7 @@ fn mandoc_finds_no_fault() {
             .collect();
         assert!(faults.is_empty(), "{faults:#?}");
         let rendered = tool(Command::new("mandoc").args(["-T", "utf8"]).arg(&page));
-        assert!(rendered.contains("DESCRIPTION"), "{rendered}");
+        assert!(rendered.lines().count() > 15, "{rendered}");
     }
 }
 

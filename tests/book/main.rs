@@ -68,7 +68,7 @@ fn carried_out(script: &mut String, line: usize, command: &str) {
 }
 
 /// What the command of a line printed.
-fn printed<'o>(outcome: &'o Outcome, line: usize) -> &'o str {
+fn printed(outcome: &Outcome, line: usize) -> &str {
     let begin = format!("@@ {line}\n");
     let text = outcome
         .stdout

@@ -49,10 +49,10 @@ fn messages_are_those_of_the_program() {
         heading.strip_suffix('`')
     });
     let literals = literals(&sources);
+    // What is another word each time stands in capitals or is left out.
+    let variable = regex::Regex::new(r"\b[A-Z][A-Z]+\b|\.\.\.").unwrap();
     let mut explained = 0;
     for heading in headings {
-        // What is another word each time stands in capitals or is left out.
-        let variable = regex::Regex::new(r"\b[A-Z][A-Z]+\b|\.\.\.").unwrap();
         let mut parts = variable
             .split(heading)
             .map(|part| part.trim_matches(|c: char| c.is_whitespace() || "'`:,/.()".contains(c)));
