@@ -102,7 +102,9 @@ impl Network {
             let _ = stderr.read_to_string(&mut text);
         }
         // Where there is no syslog it complains of that first.
-        let told = text.lines().filter(|line| !line.starts_with("Failed to send"));
+        let told = text
+            .lines()
+            .filter(|line| !line.starts_with("Failed to send"));
         let told: Vec<&str> = told.filter(|line| !line.is_empty()).collect();
         Some(Error::Tool {
             program: "passt",
