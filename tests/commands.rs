@@ -192,6 +192,8 @@ fn help_and_version_need_nothing_of_the_host() {
             ),
             ("element-info", &["--help"], "usage: element-info [-h]"),
             ("dib-lint", &["--help"], "Usage: dib-lint [--flake8]"),
+            ("safedib", &["boot", "--help"], "Usage: safedib boot"),
+            ("safedib", &["shell", "-h"], "Usage: safedib shell"),
             (
                 "safedib",
                 &["install-links", "--help"],

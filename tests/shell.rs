@@ -68,7 +68,8 @@ fn a_break_is_a_shell_with_jobs_and_sizes_and_the_build_goes_on() {
             .env("break", "after-root,before-install");
         let mut terminal = AtTerminal::start(run.command());
         // Outside, where all of this host's commands are.
-        terminal.expect("At stage after-root", SOON);
+        terminal.expect("Ctrl-] three times ends the build\r\n", SOON);
+        terminal.expect("At stage after-root", 20);
         terminal.wait_cooked(false);
         terminal.line("stty size; tty; echo \"at $TMP_MOUNT_PATH\"");
         terminal.expect("33 99", SOON);
@@ -106,6 +107,7 @@ fn a_break_is_a_shell_with_jobs_and_sizes_and_the_build_goes_on() {
         terminal.line(&again);
         terminal.expect("a note from /root", 20);
         terminal.line("exit");
+        terminal.expect("the terminal is the build's again", 20);
         terminal.expect("a note from /root", SOON);
         terminal.expect("Build completed successfully", SOON);
         ended(&run, &mut terminal, 0, &["img.tar"]);

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::appliance::Scratch;
+use crate::error::Syntax;
 use crate::output::beneath::is_directory;
 use crate::plan::{ApplianceKind, Location, Phase, Plan, PlannedStep, Step};
 use crate::protocol::{self, BREAK_DIR};
@@ -28,6 +29,17 @@ pub(super) fn terminal(request: &BuildRequest) -> Option<protocol::Terminal> {
     Some(protocol::Terminal {
         size: tty::Terminal::of_caller()?.size(),
         name: std::env::var_os("TERM"),
+    })
+}
+
+/// What to do about any failed hook; `None` where the command has no such option, or
+/// has it already.
+pub(super) fn way_to_look(request: &BuildRequest) -> Option<String> {
+    let has_it = Syntax::spoken() == Syntax::DiskImageCreate && !request.breaks.shell_on_failure;
+    has_it.then(|| {
+        "--shell-on-failure, at a terminal, opens a shell where it failed, and tells the line that \
+         runs it again"
+            .to_owned()
     })
 }
 

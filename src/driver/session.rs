@@ -308,7 +308,7 @@ impl Follower<'_> {
         self.timings.note(&message);
         if message == FromAgent::ShellEnded {
             // The view comes back to a terminal that is as it was.
-            self.shell = None;
+            self.shell.take().map_or((), Shell::end);
         }
         self.log.note(&message);
         if !self.greeted && !matches!(message, FromAgent::Hello { .. }) {

@@ -18,6 +18,11 @@ const ESCAPE: u8 = 0x1d;
 const ESCAPES: u8 = 3;
 const ESCAPE_TIME: Duration = Duration::from_secs(1);
 
+/// Said by nobody inside: what is typed from here on, the appliance reads.
+const BEGINNING: &[u8] =
+    b"safedib: the appliance has this terminal from here on; Ctrl-] three times ends the build\r\n";
+const END: &[u8] = b"safedib: the terminal is the build's again\r\n";
+
 /// The terminal of a shell. Dropping it gives the terminal back.
 pub(super) struct Shell {
     raw: Raw,
@@ -36,6 +41,7 @@ impl Shell {
         // Whatever else shows something on the terminal ends it here.
         log.flush_line();
         let terminal = Terminal::of_caller().ok_or(Error::NoTerminal { what: "a shell" })?;
+        terminal.show(BEGINNING).map_err(failed)?;
         let raw = terminal.raw().map_err(failed)?;
         channel.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
         let mut shell = Shell {
@@ -72,6 +78,12 @@ impl Shell {
         }
         protocol::send_terminal(&mut &*channel, &typed)?;
         Ok(self.escaped(&typed))
+    }
+
+    /// Takes the terminal back.
+    pub(super) fn end(self) {
+        // Who asked for it may be gone; the build goes on.
+        let _ = self.raw.terminal().show(END);
     }
 
     /// Shows what the shell prints.

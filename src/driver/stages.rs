@@ -249,6 +249,7 @@ fn failure(
             let offline = || hook.then(|| downloads::explain(&text, request)).flatten();
             BuildFailure::new(failure, &plan.hooks, log)
                 .because_of(trouble.or_else(full).or_else(offline))
+                .otherwise(breaks::way_to_look(request))
                 .into()
         }
         End::Died { step } => Error::ApplianceDied {

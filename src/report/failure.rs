@@ -41,6 +41,8 @@ pub struct BuildFailure {
     log: LogPlace,
     /// What, and a hint.
     trouble: Option<Box<(String, String)>>,
+    /// The hint for a hook of which nothing else is known.
+    otherwise: Option<String>,
 }
 
 impl BuildFailure {
@@ -58,6 +60,7 @@ impl BuildFailure {
             element,
             log,
             trouble: None,
+            otherwise: None,
         }
     }
 
@@ -87,6 +90,12 @@ impl BuildFailure {
     /// Adds what went wrong in the appliance itself, and what to change.
     pub fn because_of(mut self, trouble: Option<(String, String)>) -> BuildFailure {
         self.trouble = trouble.map(Box::new);
+        self
+    }
+
+    /// Adds what can be done about any hook, should nothing better be known.
+    pub fn otherwise(mut self, hint: Option<String>) -> BuildFailure {
+        self.otherwise = hint;
         self
     }
 
@@ -187,7 +196,8 @@ impl Explain for BuildFailure {
                         Setting::more_room(),
                         Setting::ImageSize
                     )
-                }),
+                })
+                .or_else(|| self.otherwise.clone()),
         }
     }
 
@@ -258,6 +268,21 @@ mod tests {
             "hook `10-x` of element `right` failed in phase install with exit status 44\n\
              last lines of its output:\n    + false\n    oops\nthe full log is above"
         );
+    }
+
+    #[test]
+    fn what_can_always_be_done_is_said_if_nothing_better_is_known() {
+        let hint = |status, tail: &str| {
+            let mut failure = hook_failure(Some("10-x"), status);
+            if let Failure::Hook { tail: lines, .. } = &mut failure {
+                lines.push(tail.to_owned());
+            }
+            let error = BuildFailure::new(failure, &hooks(), LogPlace::Stdout);
+            error.otherwise(Some("look".to_owned())).hint().unwrap()
+        };
+        assert_eq!(hint(1, "oops"), "look");
+        assert!(hint(127, "oops").starts_with("status 127"));
+        assert!(hint(1, "tar: x: No space left on device").contains("is full"));
     }
 
     #[test]
