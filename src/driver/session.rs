@@ -308,7 +308,9 @@ impl Follower<'_> {
         self.timings.note(&message);
         if message == FromAgent::ShellEnded {
             // The view comes back to a terminal that is as it was.
-            self.shell.take().map_or((), Shell::end);
+            if let Some(shell) = self.shell.take() {
+                shell.end();
+            }
         }
         self.log.note(&message);
         if !self.greeted && !matches!(message, FromAgent::Hello { .. }) {
