@@ -16,7 +16,7 @@ use common::{callers, Caller, Run};
 const PANIC: i32 = 101;
 
 /// The commands that read a command line.
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 19] = [
     &["disk-image-create"],
     &["ramdisk-image-create"],
     &["diskimage-builder"],
