@@ -83,7 +83,7 @@ pub enum Error {
     },
     /// Something failed inside the appliance.
     #[error(transparent)]
-    Failed(#[from] BuildFailure),
+    Failed(Box<BuildFailure>),
     /// The appliance ended without a word.
     #[error("the appliance died during '{during}': {detail}")]
     ApplianceDied {
@@ -145,6 +145,12 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
+}
+
+impl From<BuildFailure> for Error {
+    fn from(failure: BuildFailure) -> Error {
+        Error::Failed(Box::new(failure))
+    }
 }
 
 /// What the caller would set: a given TMPDIR goes before TMP_DIR.
