@@ -72,14 +72,17 @@ fn a_process_has_the_terminal_and_its_size() {
     }
 }
 
+/// The key is one that means nothing before the script is ready for it.
 #[test]
-fn ctrl_c_is_a_signal_there() {
-    let (status, shown) = run(
-        "trap 'echo caught; exit 5' INT; sleep 60 & wait",
-        |typist| {
-            typist.typed(vec![3]);
-        },
-    );
+fn the_key_for_interrupts_is_a_signal_there() {
+    const CTRL_G: u8 = 7;
+    let script = "trap 'echo caught; exit 5' INT; stty intr ^G; sleep 10 & wait";
+    let (status, shown) = run(script, |typist| {
+        for _ in 0..50 {
+            typist.typed(vec![CTRL_G]);
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
     assert_eq!((status, shown.contains("caught")), (5, true), "{shown}");
 }
 
