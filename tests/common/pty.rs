@@ -88,17 +88,27 @@ impl AtTerminal {
     #[track_caller]
     pub fn expect(&mut self, text: &str, seconds: u64) -> String {
         let deadline = Instant::now() + Duration::from_secs(seconds);
+        // Each byte is looked at once: there may be a flood of them.
+        let mut from = self.done;
         loop {
-            let rest = &self.seen[self.done..];
-            let found = rest
+            let found = self.seen[from..]
                 .windows(text.len())
                 .position(|part| part == text.as_bytes());
             if let Some(at) = found {
-                let before = String::from_utf8_lossy(&rest[..at]).into_owned();
-                self.done += at + text.len();
+                let shown = &self.seen[self.done..from + at];
+                let before = String::from_utf8_lossy(shown).into_owned();
+                self.done = from + at + text.len();
                 return before;
             }
+            from = (self.seen.len() + 1)
+                .saturating_sub(text.len())
+                .max(self.done);
             let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "no '{text}' in {seconds} s\n{}",
+                self.screen()
+            );
             match self.output.recv_timeout(left) {
                 Ok(bytes) => self.seen.extend(bytes),
                 Err(RecvTimeoutError::Timeout) => {
