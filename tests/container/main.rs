@@ -157,7 +157,10 @@ fn what_a_container_lacks_is_named_as_its_settings_are() {
         (
             CAPS,
             &["--at-root"],
-            ["cannot share /", "Kubernetes: workingDir"],
+            [
+                "cannot write the image into /: Read-only",
+                "choose another place with -o",
+            ],
         ),
     ] {
         let run = in_pod(caps, more, build("tar").args(namespace));
