@@ -68,7 +68,7 @@ fn a_break_is_a_shell_with_jobs_and_sizes_and_the_build_goes_on() {
             .env("break", "after-root,before-install");
         let mut terminal = AtTerminal::start(run.command());
         // Outside, where all of this host's commands are.
-        terminal.expect("Ctrl-] three times ends the build\r\n", SOON);
+        terminal.expect("Ctrl-] three times ends the build", SOON);
         terminal.expect("At stage after-root", 20);
         terminal.wait_cooked(false);
         terminal.line("stty size; tty; echo \"at $TMP_MOUNT_PATH\"");
