@@ -8,8 +8,12 @@ mod browser;
 mod packages;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::process::Stdio;
 
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use common::machine::{machine, same_trees};
@@ -224,6 +228,34 @@ fn a_failed_build_tells_why() {
         );
         let page = fs::read_to_string(run.dir.join("r.html")).unwrap();
         assert!(page.contains("&lt;b&gt;last words&lt;/b&gt;") && !page.contains("<b>last"));
+    }
+}
+
+#[test]
+fn an_interrupted_build_tells_how_far_it_came() {
+    for caller in callers() {
+        let hook = "#!/bin/bash\necho the hook is asleep\nexec sleep 1000\n";
+        let run = build(&caller, "tar")
+            .element_file("packaged", "install.d/70-sleep", hook)
+            .args(["--report=r.json"]);
+        let mut driver = run.command().stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(driver.stdout.take().unwrap());
+        let mut said = String::new();
+        while !said.ends_with("| the hook is asleep\n") {
+            let count = output.read_line(&mut said).unwrap();
+            assert_ne!(count, 0, "the build ended early: {said}");
+        }
+        kill(Pid::from_raw(driver.id() as i32), Signal::SIGINT).unwrap();
+        output.read_to_string(&mut said).unwrap();
+        assert_eq!(driver.wait().unwrap().code(), Some(130));
+        run.assert_nothing_left();
+        let report = report(&run, "r.json");
+        assert_eq!(report["outcome"]["state"], "interrupted");
+        let last = report["timeline"].as_array().unwrap().last().unwrap();
+        assert_eq!(
+            (&last["name"], &last["ended"]),
+            (&"70-sleep".into(), &false.into())
+        );
     }
 }
 

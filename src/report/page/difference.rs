@@ -4,7 +4,8 @@ use super::{bytes, count, duration, Html};
 use crate::report::build_report::{BuildReport, State};
 use crate::report::difference::{Difference, Named, PackageChanges};
 
-/// Most rows of a list of packages.
+/// Most rows of a list, and of packages; a .json report has more.
+const MAX_ROWS: usize = 8;
 const MAX_PACKAGES: usize = 500;
 
 pub(super) fn section(page: &mut Html, report: &BuildReport) {
@@ -33,19 +34,8 @@ pub(super) fn section(page: &mut Html, report: &BuildReport) {
     page.raw(".</p>\n");
     overview(page, difference);
     let sized = [("What takes the space", &difference.space)];
-    let timed = [("Hooks", &difference.hooks), ("Phases", &difference.phases)];
+    let timed = [("Phases", &difference.phases), ("Hooks", &difference.hooks)];
     page.raw("<div class=\"two\">\n");
-    for (title, rows) in sized.into_iter().filter(|(_, rows)| !rows.is_empty()) {
-        let rows = rows.iter().map(|row| {
-            (
-                row.name.as_str(),
-                bytes(row.old),
-                bytes(row.new),
-                of_bytes(row.old, row.new),
-            )
-        });
-        rows_of(page, title, "td class=\"mono\"", rows);
-    }
     for (title, rows) in timed.into_iter().filter(|(_, rows)| !rows.is_empty()) {
         let rows = rows.iter().map(|row: &Named<f64>| {
             let change = of_seconds(row.old, row.new);
@@ -57,6 +47,17 @@ pub(super) fn section(page: &mut Html, report: &BuildReport) {
             )
         });
         rows_of(page, title, "td", rows);
+    }
+    for (title, rows) in sized.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+        let rows = rows.iter().map(|row| {
+            (
+                row.name.as_str(),
+                bytes(row.old),
+                bytes(row.new),
+                of_bytes(row.old, row.new),
+            )
+        });
+        rows_of(page, title, "td class=\"mono\"", rows);
     }
     page.raw("</div>\n");
     if let Some(packages) = &difference.packages {
@@ -108,7 +109,7 @@ fn of_seconds(old: f64, new: f64) -> Shown {
 }
 
 fn overview(page: &mut Html, difference: &Difference) {
-    page.table("", &["", "#Then", "#Now", "#Difference"], |page| {
+    page.table("", &["", "~#Then", "#Now", "#Difference"], |page| {
         let seconds = &difference.seconds;
         let change = of_seconds(seconds.old, seconds.new);
         row(
@@ -164,8 +165,8 @@ fn rows_of<'a>(
 ) {
     page.raw("<div>");
     page.element("h3", title);
-    page.table("", &["", "#Then", "#Now", "#Difference"], |page| {
-        for (name, old, new, change) in rows {
+    page.table("", &["", "~#Then", "#Now", "#Difference"], |page| {
+        for (name, old, new, change) in rows.take(MAX_ROWS) {
             row(page, cell, name, &old, &new, &change);
         }
     });
@@ -175,7 +176,7 @@ fn rows_of<'a>(
 fn row(page: &mut Html, cell: &str, name: &str, old: &str, new: &str, change: &Shown) {
     page.raw("<tr>");
     page.element(cell, name);
-    page.element("td class=\"num\"", old);
+    page.element("td class=\"num wide\"", old);
     page.element("td class=\"num\"", new);
     page.element(&format!("td class=\"num {}\"", change.1), &change.0);
     page.raw("</tr>\n");

@@ -113,12 +113,14 @@ impl Html {
     fn table(&mut self, class: &str, columns: &[&str], rows: impl FnOnce(&mut Html)) {
         self.raw(&format!("<div class=\"scroll\"><table{class}><thead><tr>"));
         for column in columns {
-            let (class, column) = match column.split_at_checked(1) {
-                Some(("#", column)) => (" class=\"num\"", column),
-                Some(("~", column)) => (" class=\"wide\"", column),
-                _ => ("", *column),
+            let name = column.trim_start_matches(['#', '~']);
+            let class = match column.split_at(column.len() - name.len()).0 {
+                "#" => " class=\"num\"",
+                "~" => " class=\"wide\"",
+                "~#" => " class=\"num wide\"",
+                _ => "",
             };
-            self.element(&format!("th{class} scope=\"col\""), column);
+            self.element(&format!("th{class} scope=\"col\""), name);
         }
         self.raw("</tr></thead>\n<tbody>\n");
         rows(self);
