@@ -69,4 +69,17 @@ fn a_ramdisk_boots_with_its_own_kernel_to_the_end_of_its_init() {
     }
     let end = guest.wait_for(" at 10.0.2.15: brought along", Duration::from_secs(10));
     end.unwrap_or_else(|error| panic!("{error}"));
+    drop(guest);
+
+    // The same as a script would ask for it, with the network that leads somewhere.
+    let kernel = run.dir.join("rd.kernel").display().to_string();
+    let talk = [
+        ["--network", "outbound"],
+        ["--memsize", "1536"],
+        ["--append", LINE],
+        ["--timeout", "420"],
+        ["--expect", "obtained the following from dhcp"],
+        ["--expect", " at 10.0.2.15: brought along"],
+    ];
+    boot(&caller, &talk.concat()).args([kernel]).run().success();
 }
