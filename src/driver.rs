@@ -36,6 +36,7 @@ use cleaned::Cleaned;
 use drive::Drive;
 pub use drive::DriveError;
 pub use error::Error;
+use foreign::Foreign;
 pub use host::command_dirs;
 use layers::Layers;
 pub use machine::{check_tools, options as machine_of};
@@ -111,7 +112,10 @@ fn build_it(
     }
     machine::check_tools(request, &plan)?;
     exposed::refuse(request, &plan)?;
-    foreign::check(request, &plan)?;
+    if let Some(foreign) = Foreign::of(request, &plan) {
+        foreign.refuse(&plan)?;
+        log.say(&format!("WARNING safedib: {}", foreign.warning()));
+    }
     breaks::refuse(request, &plan)?;
     room::check_file_limit(&plan)?;
     room::check_temporary(request)?;

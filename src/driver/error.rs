@@ -125,17 +125,15 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
-    /// Hooks in the target are programs that nothing here runs.
-    #[error("ARCH is {arch}, but {} of {host} runs no programs of {arch}, which {hooks} of the hooks need: they run in the image", if *in_machine { "the microvm appliance" } else { "this host" })]
+    /// The image is made by running its programs, which nothing here does.
+    #[error("{what}, and element `{element}` makes the image by running them")]
     ForeignArchitecture {
-        /// The image's.
-        arch: String,
-        /// The host's, as `uname -m` has it.
-        host: String,
-        /// How many hooks there are in the target.
-        hooks: usize,
-        /// Some would run in a virtual machine, which has no emulators registered.
-        in_machine: bool,
+        /// Which architecture, and where it does not run.
+        what: String,
+        /// The element.
+        element: String,
+        /// What to change.
+        hint: String,
     },
     /// Any other operation on the host.
     #[error("cannot {what}: {source}")]
@@ -232,17 +230,7 @@ impl Explain for Error {
                 let instead = format!("set {} to a directory you own", setting(what));
                 Some(Setting::writable(directory, source, &instead))
             }
-            Error::ForeignArchitecture {
-                in_machine: true, ..
-            } => Some(format!(
-                "use {}, with qemu-user-static installed, or build on a machine of that \
-                 architecture",
-                Setting::Appliance("namespace")
-            )),
-            Error::ForeignArchitecture { arch, .. } => Some(format!(
-                "apt-get install qemu-user-static binfmt-support, which has the kernel run programs \
-                 of {arch} in an emulator, or build on a machine of that architecture"
-            )),
+            Error::ForeignArchitecture { hint, .. } => Some(hint.clone()),
             Error::NoTerminal { what } => Some(match *what {
                 "--shell-on-failure" => "leave --shell-on-failure out, or call it at a terminal: \
                     break=after-error with break_cmd=COMMAND runs a command that asks nothing"

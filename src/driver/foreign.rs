@@ -6,8 +6,9 @@ use std::path::Path;
 
 use nix::sys::utsname::uname;
 
-use crate::elements::{Location, Phase};
-use crate::plan::{ApplianceKind, Plan, Step};
+use crate::elements::{Location, Need, Phase};
+use crate::error::Setting;
+use crate::plan::{ApplianceKind, Plan, PlannedTool, Step};
 use crate::request::BuildRequest;
 
 use super::Error;
@@ -75,36 +76,100 @@ impl Machine {
     }
 }
 
-/// Refuses a build whose hooks in the target are programs that nothing here runs.
-///
-/// # Errors
-/// [`Error::ForeignArchitecture`].
-pub(super) fn check(request: &BuildRequest, plan: &Plan) -> Result<(), Error> {
-    let own = uname().map(|name| name.machine().to_string_lossy().into_owned());
-    let own = own.unwrap_or_default();
-    let (Some(host), Some(image)) = (machine(&own), machine(&request.arch)) else {
-        return Ok(());
-    };
-    let in_target = |phase: Phase| phase.location() == Location::InTarget;
-    let hooks = plan.hooks.iter().filter(|hook| in_target(hook.phase));
-    let hooks = hooks.count();
-    if hooks == 0 || host.runs(image) {
-        return Ok(());
+/// What failed programs of another machine leave in a hook's output: the kernel's
+/// ENOEXEC as shells and Python print it, and debootstrap's own words.
+const TOLD: [&str; 3] = [
+    "Exec format error",
+    "Unable to execute target architecture",
+    "Failure trying to run:",
+];
+
+/// An image whose programs, by its architecture, do not run here.
+pub(super) struct Foreign {
+    arch: String,
+    /// This host's, as `uname -m` has it.
+    host: String,
+    /// Hooks in the target run in a machine, whose kernel knows no interpreters.
+    in_machine: bool,
+}
+
+impl Foreign {
+    /// What is foreign about a build, if anything is.
+    pub(super) fn of(request: &BuildRequest, plan: &Plan) -> Option<Foreign> {
+        let own = uname().map(|name| name.machine().to_string_lossy().into_owned());
+        let host = own.ok()?;
+        let image = machine(&request.arch)?;
+        let in_target = |phase: Phase| phase.location() == Location::InTarget;
+        if machine(&host)?.runs(image) || !plan.hooks.iter().any(|hook| in_target(hook.phase)) {
+            return None;
+        }
+        let in_machine = plan.steps.iter().any(|planned| {
+            let here = matches!(planned.step, Step::RunHooks { phase } if in_target(phase));
+            here && planned.appliance == ApplianceKind::Microvm
+        });
+        let emulated = !in_machine && is_registered(Path::new(REGISTRATIONS), &image.header());
+        (!emulated).then(|| Foreign {
+            arch: request.arch.clone(),
+            host,
+            in_machine,
+        })
     }
-    // A machine's kernel is another one, which knows no interpreters.
-    let in_machine = plan.steps.iter().any(|planned| {
-        let here = matches!(planned.step, Step::RunHooks { phase } if in_target(phase));
-        here && planned.appliance == ApplianceKind::Microvm
-    });
-    if !in_machine && is_registered(Path::new(REGISTRATIONS), &image.header()) {
-        return Ok(());
+
+    /// Refuses a build that runs programs of the architecture for certain. Others
+    /// may bring a tree of another architecture than they name, as a local image.
+    ///
+    /// # Errors
+    /// [`Error::ForeignArchitecture`].
+    pub(super) fn refuse(&self, plan: &Plan) -> Result<(), Error> {
+        let bootstraps = |tool: &&PlannedTool| tool.need == Need::Command(&["debootstrap"]);
+        let tool = plan.tools.iter().find(bootstraps);
+        let Some(element) = tool.and_then(|tool| tool.element.clone()) else {
+            return Ok(());
+        };
+        Err(Error::ForeignArchitecture {
+            what: self.what(),
+            element,
+            hint: self.hint(),
+        })
     }
-    Err(Error::ForeignArchitecture {
-        arch: request.arch.clone(),
-        host: own,
-        hooks,
-        in_machine,
-    })
+
+    /// What may fail.
+    pub(super) fn warning(&self) -> String {
+        format!(
+            "{}: hooks in the image fail, unless its programs are others",
+            self.what()
+        )
+    }
+
+    /// What a failed hook that prints this may lack, and what to change.
+    pub(super) fn explain(&self, text: &str) -> Option<(String, String)> {
+        let told = TOLD.iter().any(|told| text.contains(told));
+        told.then(|| (self.what(), self.hint()))
+    }
+
+    fn what(&self) -> String {
+        let here = match self.in_machine {
+            true => "the microvm appliance",
+            false => "this host",
+        };
+        let Foreign { arch, host, .. } = self;
+        format!("ARCH is {arch}, but {here} of {host} runs no programs of {arch}")
+    }
+
+    fn hint(&self) -> String {
+        match self.in_machine {
+            true => format!(
+                "use {}, with qemu-user-static installed, or build on a machine of that \
+                 architecture",
+                Setting::Appliance("namespace")
+            ),
+            false => format!(
+                "apt-get install qemu-user-static binfmt-support, which has the kernel run \
+                 programs of {} in an emulator, or build on a machine of that architecture",
+                self.arch
+            ),
+        }
+    }
 }
 
 /// Whether an interpreter is registered for programs that begin like this.

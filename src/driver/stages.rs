@@ -15,8 +15,8 @@ use crate::request::{BuildRequest, Generation, OutputFormat};
 use super::memory::Watch;
 use super::session::{self, End};
 use super::{
-    breaks, cleaned, downloads, drive, machine, own_binary, own_directories, room, Error,
-    Workspace, INSIDE,
+    breaks, cleaned, downloads, drive, foreign::Foreign, machine, own_binary, own_directories,
+    room, Error, Workspace, INSIDE,
 };
 
 /// Size of the medium for a disk whose size is not known before the tree is:
@@ -247,8 +247,9 @@ fn failure(
             let full = || room::explain(&text, request, workspace, stage.kind);
             let hook = matches!(failure, Failure::Hook { .. });
             let offline = || hook.then(|| downloads::explain(&text, request)).flatten();
+            let foreign = || Foreign::of(request, plan)?.explain(&text);
             BuildFailure::new(failure, &plan.hooks, log)
-                .because_of(trouble.or_else(full).or_else(offline))
+                .because_of(trouble.or_else(full).or_else(foreign).or_else(offline))
                 .otherwise(breaks::way_to_look(request))
                 .into()
         }

@@ -37,12 +37,30 @@ fn two_operating_systems() {
 
 #[test]
 fn an_architecture_that_nothing_here_runs() {
-    let run = build(&["-a", "s390x", "-t", "tar", "-n", "safedib-fake-os"]).element_file(
+    let run = build(&[
+        "-a",
+        "s390x",
+        "-t",
+        "tar",
+        "-n",
         "safedib-fake-os",
-        "install.d/50-x",
-        "#!/bin/sh\n",
-    );
+        "debootstrap",
+    ])
+    .element_file("debootstrap", "install.d/50-x", "#!/bin/sh\n");
     says_early("foreign-architecture", &run, &run.run());
+}
+
+#[test]
+fn a_program_in_the_image_that_nothing_here_runs() {
+    let header = "\\x7fELF\\x02\\x02\\x01\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\x02\\0\\x16";
+    let make = format!(
+        "#!/bin/bash\nset -eu\nfile=$TARGET_ROOT/usr/bin/uptime\n\
+         printf '{header}' >$file\nhead -c 44 /dev/zero >>$file\nchmod 755 $file\n"
+    );
+    let run = build(&["-a", "s390x", "-t", "tar", "-n", "safedib-fake-os", "mine"])
+        .element_file("mine", "root.d/90-mine", &make)
+        .element_file("mine", "install.d/50-mine", "#!/bin/bash\nuptime\n");
+    says("foreign-program", &run, &run.run());
 }
 
 #[test]
