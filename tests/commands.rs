@@ -123,6 +123,21 @@ fn a_plan_is_data_too() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    for words in [["--help"].as_slice(), &["completions", "bash"]] {
+        let run = || Run::new(&callers()[0], "safedib").args(words.iter().copied());
+        run()
+            .through_shell("exec >/dev/full")
+            .run()
+            .failure(1, &["cannot write to standard output: No space left"]);
+        // Nobody reads it any more when it begins.
+        let gone = "{ sleep 0.3; \"$@\" || echo failed >&2; } | true";
+        let outcome = run().through(&["sh", "-c", gone, "sh"]).run().success();
+        assert_eq!(outcome.stderr, "");
+    }
+}
+
+#[test]
 fn a_plan_refuses_what_the_build_would() {
     for caller in callers() {
         let run = planned(&caller).args(LINE).args(["no-such-element"]);

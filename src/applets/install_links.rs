@@ -53,7 +53,18 @@ impl Explain for LinkError {
                 "remove {} or choose a directory that comes earlier on PATH",
                 path.display()
             )),
-            _ => None,
+            LinkError::Link { path, source } => {
+                let directory = path.parent()?.display();
+                match source.kind() {
+                    io::ErrorKind::NotFound => Some(format!("mkdir -p {directory}")),
+                    io::ErrorKind::PermissionDenied => Some(format!(
+                        "choose a directory that you may write to, or call this as root: \
+                         {directory} is another's"
+                    )),
+                    _ => None,
+                }
+            }
+            LinkError::OwnPath(_) => None,
         }
     }
 }

@@ -19,7 +19,7 @@ mod shell;
 mod virt_dib;
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -160,13 +160,20 @@ fn help() -> String {
     text
 }
 
-/// Prints text for a person or a pipe that may have gone: a closed stdout is
-/// no error for `--help`.
+/// Prints what was asked for. A pipe that nobody reads any more is no error, as
+/// `head` has then read enough; any other that cannot be written ends the process.
 fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _closed = stdout
+    let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            tell!("safedib: cannot write to standard output: {error}");
+            std::process::exit(1);
+        }
+        _ => {}
+    }
 }
 
 /// Ends a command that prints a text, or fails.

@@ -217,6 +217,9 @@ impl Explain for Error {
                     .to_owned(),
             ),
             Error::MissingTool { package, .. } => Some(format!("apt-get install {package}")),
+            Error::OutputDirectory { directory, .. } if directory.parent().is_none() => {
+                Some(Setting::NOT_IN_ROOT.to_owned())
+            }
             Error::OutputDirectory { directory, source } => Some(Setting::writable(
                 directory,
                 source,

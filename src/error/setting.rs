@@ -103,6 +103,10 @@ impl Setting {
             .to_owned()
     }
 
+    /// Advice for a build in the root directory: hooks have one of their own.
+    pub const NOT_IN_ROOT: &str =
+        "a build cannot run in /: start it in a directory of its own (Kubernetes: workingDir)";
+
     /// Advice for a directory of the caller in which nothing can be made;
     /// `instead` names another one.
     pub fn writable(directory: &Path, source: &io::Error, instead: &str) -> String {

@@ -5,6 +5,12 @@ use super::{build, says_early, says_prepared};
 const WORDS: [&str; 4] = ["-t", "tar", "-n", "safedib-fake-os"];
 
 #[test]
+fn started_in_the_root_directory() {
+    let run = build(&["-t", "tar", "-n", "safedib-fake-os"]).through_shell("cd /");
+    says_early("started-in-root", &run, &run.run());
+}
+
+#[test]
 fn an_output_directory_that_is_not_there() {
     let run = build(&WORDS).args(["-o", "/srv/images/image"]);
     says_early("output-directory-not-there", &run, &run.run());

@@ -244,10 +244,7 @@ impl Explain for Error {
                 "run as an ordinary user, or allow user namespaces: {}",
                 self.mend()?
             ),
-            Error::Share { path, .. } if path.parent().is_none() => {
-                "a build cannot run in /: start it in a directory of its own (Kubernetes: workingDir)"
-                    .to_owned()
-            }
+            Error::Share { path, .. } if path.parent().is_none() => Setting::NOT_IN_ROOT.to_owned(),
             Error::Share { .. } => "share the directory that it lies in".to_owned(),
             Error::Host(error) => return error.hint(),
             Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => no_room(),

@@ -257,10 +257,9 @@ impl Explain for Error {
             Error::NetworkHelper { .. } => Some(
                 "the host needs a route to the outside, and /dev/net/tun; use --no-network for a build that needs no network".to_owned(),
             ),
-            Error::Share { path, .. } if path.parent().is_none() => Some(
-                "a build cannot run in /: start it in a directory of its own (Kubernetes: workingDir)"
-                    .to_owned(),
-            ),
+            Error::Share { path, .. } if path.parent().is_none() => {
+                Some(Setting::NOT_IN_ROOT.to_owned())
+            }
             Error::Share { .. } | Error::Died { .. } | Error::Io { .. } => None,
         }
     }

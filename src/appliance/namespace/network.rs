@@ -25,8 +25,9 @@ use super::sys;
 const PASTA_DNS: &str = "169.254.1.1";
 /// Where slirp4netns answers name queries.
 const SLIRP_DNS: &str = "10.0.2.3";
-/// How long the helper may take to configure the interface.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// How long the helper may take to configure the interface: 0.02 s, unless others
+/// have the processors. One that fails ends, and is not waited for.
+const DEADLINE: Duration = Duration::from_secs(40);
 
 /// A program that gives the sandbox a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
