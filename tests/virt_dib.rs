@@ -5,7 +5,12 @@ mod common;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 
 use common::machine::machine;
 use common::{callers, tool, Caller, Run};
@@ -316,6 +321,37 @@ fn a_machine_whose_processor_stands_still_is_started_again() {
         assert!(outcome.stdout.contains(text), "{outcome}");
         let starts = fs::read_to_string(log).unwrap();
         assert_eq!(starts.matches(" -smp 1 ").count(), 2, "{starts}");
+    }
+}
+
+/// Its signals are blocked since the first appliance ran.
+#[test]
+fn nobody_waits_for_a_second_appliance_that_is_not_wanted_any_more() {
+    let Some(_machine) = machine() else { return };
+    for caller in callers() {
+        let device = "#!/bin/bash\necho $IMAGE_BLOCK_DEVICE\n";
+        let run = build(&caller, "raw").element_file("reader", "pre-finalise.d/50-device", device);
+        let started = run.home().join("started");
+        let silent = format!("touch {}\nexec sleep 1000", started.display());
+        let hv = hypervisor(&run, &silent);
+        let run = run
+            .env("LIBGUESTFS_HV", &hv)
+            .env("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg")
+            .args(["safedib-fake-os", "reader"]);
+        let mut command = run.command();
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut driver = command.spawn().unwrap();
+        while !started.exists() {
+            assert!(driver.try_wait().unwrap().is_none(), "it has ended");
+            sleep(Duration::from_millis(20));
+        }
+        let began = Instant::now();
+        kill(Pid::from_raw(driver.id() as i32), Signal::SIGINT).unwrap();
+        let output = driver.wait_with_output().unwrap();
+        let outcome = run.outcome(output, began.elapsed());
+        let text = "interrupted by SIGINT; everything of the build was removed";
+        let outcome = outcome.failure(130, &[text]).leaves(&[]);
+        assert!(outcome.took < Duration::from_secs(20), "{outcome}");
     }
 }
 

@@ -10,7 +10,7 @@ use crate::plan::{Abilities, ApplianceKind, Plan, PlannedTool};
 use crate::report::LogWriter;
 use crate::request::{ApplianceChoice, BuildRequest};
 
-use super::{host, own_binary, Error};
+use super::{host, own_binary, session, Error};
 
 /// How to find out about KVM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,8 +118,14 @@ pub(super) fn start(
     log: &mut LogWriter,
 ) -> Result<Box<dyn Running>, Error> {
     let machine = options(request);
+    let signals = session::signals()?;
+    let interrupted = || session::waits(&signals);
     let say = &mut |text: &str| log.say(text);
-    Ok(microvm::start_watched(spec, agent, &machine, janitor, say)?)
+    microvm::start_watched(spec, agent, &machine, janitor, &interrupted, say).or_else(|error| {
+        // Ctrl-C at a terminal also ends what makes the machine.
+        session::check_signals()?;
+        Err(error.into())
+    })
 }
 
 /// What to try when an appliance has died.

@@ -174,16 +174,31 @@ fn check_frame(begun: Option<Instant>) -> Result<(), Error> {
 /// Signals are blocked only now, after the appliance's processes have started,
 /// because a blocked mask is inherited through fork and exec.
 fn block_signals() -> Result<SignalFd, Error> {
-    let mut set = SigSet::empty();
-    for signal in SIGNALS {
-        set.add(signal);
+    all_signals().thread_block().map_err(unwatched)?;
+    signals()
+}
+
+/// Tells of [`SIGNALS`] from when they are blocked.
+pub(super) fn signals() -> Result<SignalFd, Error> {
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    SignalFd::with_flags(&all_signals(), flags).map_err(unwatched)
+}
+
+fn all_signals() -> SigSet {
+    SIGNALS.into_iter().collect()
+}
+
+fn unwatched(errno: nix::errno::Errno) -> Error {
+    Error::Host {
+        what: "watch for signals".into(),
+        source: errno.into(),
     }
-    set.thread_block()
-        .and_then(|()| SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK))
-        .map_err(|errno| Error::Host {
-            what: "watch for signals".into(),
-            source: errno.into(),
-        })
+}
+
+/// Whether a signal has come that nobody has dealt with yet.
+pub(super) fn waits(signals: &SignalFd) -> bool {
+    let mut watched = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+    poll(&mut watched, PollTimeout::ZERO) == Ok(1)
 }
 
 /// What there is to see to.

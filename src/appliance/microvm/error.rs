@@ -75,6 +75,9 @@ pub enum Error {
         /// What is known.
         death: Death,
     },
+    /// Somebody does not want it any more.
+    #[error("interrupted while the virtual machine started")]
+    Interrupted,
     /// A root caller, and no user namespaces.
     #[error("cannot make a user namespace for qemu, which must not run as root of the host")]
     RootWithoutNamespace(#[source] io::Error),
@@ -259,7 +262,7 @@ impl Explain for Error {
             }
             // strerror(ENOSPC), which every program prints.
             Error::Tool { message, .. } if message.contains("No space left on device") => no_room(),
-            Error::Tool { .. } | Error::Io { .. } => return None,
+            Error::Interrupted | Error::Tool { .. } | Error::Io { .. } => return None,
         })
     }
 }

@@ -42,7 +42,8 @@ const TICK_MS: u16 = 100;
 
 /// Starts an agent in a virtual machine. `janitor` removes nothing before qemu
 /// has died; the first work directory of `spec` must be on disk and empty, and
-/// holds the machine's scratch disk.
+/// holds the machine's scratch disk. `interrupted` is asked now and then whether
+/// to go on waiting.
 ///
 /// # Errors
 /// [`Error`]; nothing is left behind but the cache.
@@ -51,10 +52,11 @@ pub fn start_watched(
     agent: &AgentCommand,
     machine: &Machine,
     janitor: &mut Janitor,
+    interrupted: &dyn Fn() -> bool,
     say: &mut dyn FnMut(&str),
 ) -> Result<Box<dyn Running>, Error> {
     let place = place(spec)?;
-    let mut starter = Starter::new(machine, janitor, say)?;
+    let mut starter = Starter::new(machine, janitor, interrupted, say)?;
     let Choice { accel, why } = starter.choose(agent, &place)?;
     say(&format!(
         "safedib: microvm runs with {}: {why}",
@@ -98,7 +100,7 @@ pub fn try_kvm(
     janitor: &mut Janitor,
     say: &mut dyn FnMut(&str),
 ) -> Result<Kvm, Error> {
-    let mut starter = Starter::new(machine, janitor, say)?;
+    let mut starter = Starter::new(machine, janitor, &|| false, say)?;
     starter.choose(agent, place)?;
     Ok(accel::known(
         machine,
@@ -129,12 +131,14 @@ struct Starter<'a> {
     root: Root,
     ids: Ids,
     janitor: &'a mut Janitor,
+    interrupted: &'a dyn Fn() -> bool,
 }
 
 impl<'a> Starter<'a> {
     fn new(
         machine: &'a Machine,
         janitor: &'a mut Janitor,
+        interrupted: &'a dyn Fn() -> bool,
         say: &mut dyn FnMut(&str),
     ) -> Result<Starter<'a>, Error> {
         Ok(Starter {
@@ -143,6 +147,7 @@ impl<'a> Starter<'a> {
             root: root::prepare(machine, say)?,
             machine,
             janitor,
+            interrupted,
         })
     }
 
@@ -207,7 +212,7 @@ impl<'a> Starter<'a> {
         drop((theirs, card));
         let mut machine = Virtual::new(channel, child, network, scratch);
         self.janitor.watch(machine.child.id() as i32);
-        machine.wait_for_agent(patience)?;
+        machine.wait_for_agent(patience, self.interrupted)?;
         // qemu has read it; the janitor removes it otherwise.
         let _ = fs::remove_file(&initrd);
         Ok(machine)
@@ -266,12 +271,20 @@ impl Virtual {
     }
 
     /// Waits until the agent's greeting can be read.
-    fn wait_for_agent(&mut self, patience: Patience) -> Result<(), Error> {
+    fn wait_for_agent(
+        &mut self,
+        patience: Patience,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
         let deadline = Instant::now() + patience.limit;
         loop {
             let flags = self.look(TICK_MS)?;
             if flags.contains(PollFlags::POLLIN) && !flags.contains(PollFlags::POLLHUP) {
                 return Ok(());
+            }
+            if interrupted() {
+                self.kill();
+                return Err(Error::Interrupted);
             }
             if let Some(error) = self.network.as_mut().and_then(Network::failure) {
                 // passt ends with its peer, and then the peer's end is the reason.
