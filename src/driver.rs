@@ -20,6 +20,7 @@ mod session;
 mod shell;
 mod stages;
 mod workspace;
+mod writeback;
 
 use std::io;
 use std::path::{Path, PathBuf};

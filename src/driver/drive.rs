@@ -239,6 +239,7 @@ impl Drive {
             log,
             &mut Timings::default(),
             &mut |_, _, _| {},
+            &mut |_| {},
         );
         let ending = running.end();
         let failed = |message, hint| {

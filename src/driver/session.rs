@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::appliance::Running;
-use crate::plan::Phase;
+use crate::plan::{Phase, Step};
 use crate::protocol::{self, Decoder, Failure, Frame, FromAgent, KeptLayer, Session, ToAgent};
 use crate::report::{LogWriter, Timings};
 
@@ -52,6 +52,9 @@ pub(super) enum End {
 /// What becomes of a layer that the agent has kept.
 pub(super) type OnLayer<'a> = &'a mut dyn FnMut(&KeptLayer, f64, &mut LogWriter);
 
+/// Is told of each step that begins.
+pub(super) type OnStep<'a> = &'a mut dyn FnMut(&Step);
+
 /// Runs a session to its end.
 ///
 /// # Errors
@@ -62,15 +65,17 @@ pub(super) fn run(
     log: &mut LogWriter,
     timings: &mut Timings,
     on_layer: OnLayer,
+    on_step: OnStep,
 ) -> Result<Result<(), End>, Error> {
     let signals = block_signals()?;
     let channel = running.channel();
     let mut follower = Follower {
-        steps: session.steps.iter().map(ToString::to_string).collect(),
+        steps: session.steps.clone(),
         channel,
         log,
         timings,
         on_layer,
+        on_step,
         step: 0,
         hook: None,
         greeted: false,
@@ -267,11 +272,12 @@ fn wait(
 }
 
 struct Follower<'a> {
-    steps: Vec<String>,
+    steps: Vec<Step>,
     channel: &'a UnixStream,
     log: &'a mut LogWriter,
     timings: &'a mut Timings,
     on_layer: OnLayer<'a>,
+    on_step: OnStep<'a>,
     step: usize,
     hook: Option<(Phase, String)>,
     greeted: bool,
@@ -345,7 +351,8 @@ impl Follower<'_> {
             FromAgent::StepStarted { index } => {
                 self.step = index;
                 if let Some(step) = self.steps.get(index) {
-                    self.log.trace(step);
+                    self.log.trace(&step.to_string());
+                    (self.on_step)(step);
                 }
                 None
             }

@@ -14,6 +14,7 @@ use crate::request::{BuildRequest, Generation, OutputFormat};
 
 use super::memory::Watch;
 use super::session::{self, End};
+use super::writeback::Writeback;
 use super::{
     breaks, cleaned, downloads, drive, foreign::Foreign, machine, own_binary, own_directories,
     room, Error, Workspace, INSIDE,
@@ -51,6 +52,7 @@ pub(super) fn run(
     timings: &mut Timings,
     log: &mut LogWriter,
 ) -> Result<(), Error> {
+    let mut writeback = Writeback::new(&workspace.staging, plan);
     for stage in plan.stages() {
         let starting = format!("start the {} appliance", appliance_name(stage.kind));
         log.session(Some(stage.steps.start), &starting);
@@ -68,7 +70,14 @@ pub(super) fn run(
                 layers.take(new, kept, seconds, log);
             }
         };
-        let end = session::run(&*running, session, log, timings, &mut on_layer);
+        let end = session::run(
+            &*running,
+            session,
+            log,
+            timings,
+            &mut on_layer,
+            &mut |step| writeback.step(step),
+        );
         let ending = running.end();
         timings.record().end_stage();
         if let Err(end) = end? {
