@@ -20,6 +20,7 @@
 //! * [`elements`]: finding elements, dependencies, hooks.
 //! * [`blockdev`]: block-device configuration and disk layout.
 //! * [`seccomp`]: filters of system calls.
+//! * [`signals`]: signals that end a command in good order.
 //! * [`tty`]: the caller's terminal while somebody else reads it.
 //! * [`yaml`]: YAML 1.1, with the position of each value.
 //! * [`helpers`]: the scripts that elements expect to find, embedded.
@@ -56,5 +57,6 @@ pub mod protocol;
 pub mod report;
 pub mod request;
 pub mod seccomp;
+pub mod signals;
 pub mod tty;
 pub mod yaml;

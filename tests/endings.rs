@@ -129,6 +129,21 @@ fn a_signal_to_the_driver_ends_everything() {
     }
 }
 
+/// As with nohup: no signal of a terminal that has gone ends it.
+#[test]
+fn a_signal_that_the_caller_ignores_is_none() {
+    for caller in callers() {
+        let run = sleeper(&caller, "install.d", "0").through(&["env", "--ignore-signal=HUP"]);
+        let mut asleep = fall_asleep(run);
+        let driver = Pid::from_raw(asleep.driver.id() as i32);
+        kill(driver, Signal::SIGHUP).unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(asleep.driver.try_wait().unwrap().is_none());
+        kill(driver, Signal::SIGTERM).unwrap();
+        asleep.end().failure(143, &["interrupted by SIGTERM"]);
+    }
+}
+
 /// Until the first session nobody looks for signals.
 #[test]
 fn a_signal_before_the_first_step_is_answered_too() {

@@ -460,6 +460,9 @@ fn while_it_packs_checksums_and_renames() {
 fn of_the_build_together_with_its_janitor() {
     for caller in callers() {
         let run = sleeper(&caller, &["--appliance", "namespace"], "install.d", true);
+        // Other tests' builds clear up, too, what lies in the cache that all share.
+        let cache = run.home().join("cache");
+        let run = run.env("XDG_CACHE_HOME", &cache);
         let mut build = Build::until(run, "| the hook is asleep");
         let janitor = Victim::Janitor.find(&build).unwrap();
         let driver = Pid::from_raw(build.driver.id() as i32);
@@ -478,7 +481,7 @@ fn of_the_build_together_with_its_janitor() {
         fs::create_dir(&other).unwrap();
 
         let next = Run::build(&caller, "tar").args(["safedib-fake-os"]);
-        let outcome = next.run().success();
+        let outcome = next.env("XDG_CACHE_HOME", &cache).run().success();
         assert!(
             outcome
                 .stdout

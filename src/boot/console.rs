@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{read, write};
 
@@ -15,12 +14,11 @@ use super::machine::Machine;
 use super::plain::Plain;
 use super::script::{shown, Script};
 use super::{Error, Options};
+use crate::signals;
 use crate::tty::{self, Raw, Terminal};
 
 /// Ctrl-], which ends the machine.
 const ESCAPE: u8 = 0x1d;
-/// Signals that end it, too.
-const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 /// Bytes of qemu's own messages that are kept.
 const SAID: usize = 8 << 10;
 const CHUNK: usize = 8 << 10;
@@ -385,10 +383,7 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 fn block_signals() -> Result<SignalFd, Error> {
-    let mut set = SigSet::empty();
-    for signal in SIGNALS {
-        set.add(signal);
-    }
+    let set = signals::wanted();
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
     set.thread_block()
         .and_then(|()| SignalFd::with_flags(&set, flags))

@@ -5,24 +5,17 @@
 use nix::libc::{self, c_int};
 use nix::sys::signal::{raise, sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
 
-use super::session::SIGNALS;
 use crate::report::erase_view;
+use crate::signals;
 
 /// Has these signals say what becomes of the build before they end it. The first
 /// session blocks them for good.
 pub(super) fn tell_of_signals() {
-    for signal in SIGNALS {
+    for signal in signals::wanted().iter() {
         let handler = SigHandler::Handler(end);
         let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
         // SAFETY: the handler calls nothing that is not async-signal-safe.
-        let before = unsafe { sigaction(signal, &action) };
-        // Whoever ignores a signal, as nohup does, does not get it.
-        if let Ok(before) = before {
-            if before.handler() == SigHandler::SigIgn {
-                // SAFETY: SIG_IGN runs no code of ours.
-                let _ = unsafe { sigaction(signal, &before) };
-            }
-        }
+        let _ = unsafe { sigaction(signal, &action) };
     }
 }
 

@@ -7,13 +7,14 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::Signal;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::appliance::Running;
 use crate::plan::{Phase, Step};
 use crate::protocol::{self, Decoder, Failure, Frame, FromAgent, KeptLayer, Session, ToAgent};
 use crate::report::{LogWriter, Timings};
+use crate::signals::wanted;
 
 use super::shell::Shell;
 use super::Error;
@@ -25,9 +26,6 @@ const READ_SIZE: usize = 64 << 10;
 /// each at once; only garbage announces what never comes.
 const FRAME_DEADLINE: Duration = Duration::from_secs(8);
 
-/// Signals that end a build in good order.
-pub(super) const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
-
 /// How a session ended, other than well.
 #[derive(Debug)]
 pub(super) enum End {
@@ -38,7 +36,7 @@ pub(super) enum End {
         /// Index of the step that ran.
         step: usize,
     },
-    /// One of [`SIGNALS`].
+    /// One of [`ENDING`](crate::signals::ENDING).
     Signal {
         /// Which one.
         signal: Signal,
@@ -150,7 +148,7 @@ pub(super) fn run(
     }
 }
 
-/// Fails if one of [`SIGNALS`] has come since the last session, which has blocked
+/// Fails if one of [`ENDING`](crate::signals::ENDING) has come since the last session, which has blocked
 /// them.
 pub(super) fn check_signals() -> Result<(), Error> {
     match signal_of(&block_signals()?) {
@@ -179,18 +177,14 @@ fn check_frame(begun: Option<Instant>) -> Result<(), Error> {
 /// Signals are blocked only now, after the appliance's processes have started,
 /// because a blocked mask is inherited through fork and exec.
 fn block_signals() -> Result<SignalFd, Error> {
-    all_signals().thread_block().map_err(unwatched)?;
+    wanted().thread_block().map_err(unwatched)?;
     signals()
 }
 
-/// Tells of [`SIGNALS`] from when they are blocked.
+/// Tells of [`ENDING`](crate::signals::ENDING) from when they are blocked.
 pub(super) fn signals() -> Result<SignalFd, Error> {
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-    SignalFd::with_flags(&all_signals(), flags).map_err(unwatched)
-}
-
-fn all_signals() -> SigSet {
-    SIGNALS.into_iter().collect()
+    SignalFd::with_flags(&wanted(), flags).map_err(unwatched)
 }
 
 fn unwatched(errno: nix::errno::Errno) -> Error {

@@ -119,7 +119,8 @@ fn what_the_guest_writes_never_reaches_the_image() {
             let run = run.args(words).args(more).args([&name]);
             let outcome = run.run().success();
             assert!(
-                outcome.stdout.contains("the sector runs\nkey: "),
+                // SeaBIOS may print its last dots while the first letter is out.
+                outcome.stdout.contains("he sector runs\nkey: "),
                 "{outcome}"
             );
             let told = format!("{name} ({format}): BIOS: an MBR, boot code");

@@ -214,7 +214,8 @@ impl Run {
 
     /// The command, ready to start.
     pub fn command(&self) -> Command {
-        let mut words: Vec<OsString> = Vec::new();
+        // Whoever runs the tests may ignore some, as nohup does.
+        let mut words: Vec<OsString> = vec!["env".into(), "--default-signal=INT,TERM,HUP".into()];
         if let Caller::Other(user) = &self.caller {
             words.push("setpriv".into());
             words.push(format!("--reuid={}", user.uid).into());

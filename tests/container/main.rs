@@ -159,7 +159,7 @@ fn what_a_container_lacks_is_named_as_its_settings_are() {
             &["--at-root"],
             [
                 "cannot write the image into /: Read-only",
-                "choose another place with -o",
+                "start it in a directory of its own (Kubernetes: workingDir)",
             ],
         ),
     ] {

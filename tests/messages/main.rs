@@ -81,6 +81,9 @@ fn shown(run: &Run, outcome: &Outcome) -> String {
     // Names that each build chooses at random.
     let random = Regex::new(r"(dib_build\.|\.safedib-)[0-9A-Za-z]{8}").unwrap();
     let text = random.replace_all(&text, "${1}XXXXXXXX");
+    // What curl tells of its waiting.
+    let waited = Regex::new(r"after [0-9]+ ms").unwrap();
+    let text = waited.replace_all(&text, "after 0 ms");
     text.replace(&format!("{top}/work"), "/home/you/work")
         .replace(&format!("{top}/home"), "/home/you")
         .replace(&top, "/place")

@@ -5,18 +5,16 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::libc;
-use nix::sys::signal::{kill, SigSet, Signal};
+use nix::sys::signal::{kill, Signal};
 use nix::sys::signalfd::{siginfo, SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
 use crate::request::image_yaml::{Arguments, Image};
 use crate::request::Environment;
+use crate::signals;
 
 use super::relay::{say, Relay};
 use super::{announcement, BuilderError};
-
-/// Signals that end everything in good order.
-const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
 /// Our own executable, whatever has become of its file.
 const OWN_BINARY: &str = "/proc/self/exe";
@@ -214,10 +212,7 @@ fn command(image: &Image, side_by_side: bool, no_progress: bool) -> Command {
 
 /// `Command` gives its processes an empty mask again.
 fn block_signals() -> Result<SignalFd, BuilderError> {
-    let mut set = SigSet::empty();
-    for signal in SIGNALS {
-        set.add(signal);
-    }
+    let mut set = signals::wanted();
     set.add(Signal::SIGCHLD);
     set.thread_block()
         .and_then(|()| SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC))
