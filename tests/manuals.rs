@@ -284,7 +284,8 @@ fn fish_completes() {
 }
 
 /// zsh completes in its line editor only: a second one runs on a terminal of its
-/// own, and what it would offer goes into a file.
+/// own, and what it would offer goes into a file. Before the editor runs, the
+/// terminal itself would act on Ctrl-U, and take the line away.
 const IN_ZSH: &str = r#"
 zmodload zsh/zpty
 zpty shell zsh -f -i
@@ -296,7 +297,8 @@ compadd () {
     print -rl -- $matches >>offered
     builtin compadd "$@"
 }
-bindkey "^I" complete-word; setopt no_beep no_auto_list; touch offered ready'
+bindkey "^I" complete-word; setopt no_beep no_auto_list; touch offered
+zle-line-init () { : >ready }; zle -N zle-line-init'
 until [[ -e ready ]]; do sleep 0.05; done
 zpty -w -n shell 'LINE'$'\t'
 zpty -w -n shell $'\C-u'
