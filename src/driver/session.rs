@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::appliance::Running;
@@ -177,14 +177,19 @@ fn check_frame(begun: Option<Instant>) -> Result<(), Error> {
 /// Signals are blocked only now, after the appliance's processes have started,
 /// because a blocked mask is inherited through fork and exec.
 fn block_signals() -> Result<SignalFd, Error> {
-    wanted().thread_block().map_err(unwatched)?;
-    signals()
+    let set = wanted();
+    set.thread_block().map_err(unwatched)?;
+    signals_of(&set)
 }
 
 /// Tells of [`ENDING`](crate::signals::ENDING) from when they are blocked.
 pub(super) fn signals() -> Result<SignalFd, Error> {
+    signals_of(&wanted())
+}
+
+fn signals_of(set: &SigSet) -> Result<SignalFd, Error> {
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-    SignalFd::with_flags(&wanted(), flags).map_err(unwatched)
+    SignalFd::with_flags(set, flags).map_err(unwatched)
 }
 
 fn unwatched(errno: nix::errno::Errno) -> Error {
