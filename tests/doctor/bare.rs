@@ -7,7 +7,7 @@ use super::common::{callers, Run};
 use super::host::{calm, doctor, ordinary, parse};
 
 /// Nothing but what the test itself starts.
-const BARE: &str = "d=$(mktemp -d); cp /usr/bin/setpriv $d; chmod 755 $d; \
+const BARE: &str = "d=$(mktemp -d); cp /usr/bin/env /usr/bin/setpriv $d; chmod 755 $d; \
      for p in /usr/local/bin /usr/local/sbin /usr/sbin; do mount -t tmpfs none $p; done; \
      m=$(command -v mount); mount --bind $d /usr/bin";
 
