@@ -7,9 +7,10 @@ use super::common::{callers, Run};
 use super::host::{calm, doctor, ordinary, parse};
 
 /// Nothing but what the test itself starts.
-const BARE: &str = "d=$(mktemp -d); cp /usr/bin/env /usr/bin/setpriv $d; chmod 755 $d; \
+const BARE: &str = "mount -t tmpfs -o mode=755 none /mnt; \
+     cp /usr/bin/env /usr/bin/setpriv /mnt; \
      for p in /usr/local/bin /usr/local/sbin /usr/sbin; do mount -t tmpfs none $p; done; \
-     m=$(command -v mount); mount --bind $d /usr/bin";
+     mount --bind /mnt /usr/bin";
 
 #[test]
 fn a_bare_host_gets_commands_of_packages_that_exist() {
