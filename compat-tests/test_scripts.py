@@ -161,6 +161,7 @@ class RunTestsTest(unittest.TestCase):
         for text in ("from good\n", "from bad\n", "bad: status 3 ", "dead: status -9 ",
                      "run-tests: failed: bad, dead\n"):
             self.assertIn(text, output)
+        self.assertEqual([output.count("from good"), output.count("from bad")], [1, 2])
         self.assertEqual(self.run_tests({"good": "true"})[0], 0)
 
     def test_what_is_not_built_is_a_failure(self):
